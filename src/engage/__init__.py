@@ -1,0 +1,1 @@
+"""engage: the member-engagement back end."""

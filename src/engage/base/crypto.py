@@ -1,0 +1,82 @@
+"""Bearer tokens: JSON Web Tokens (RFC 7519) signed with HS256."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import jwt
+
+from engage.base import clock
+from engage.base.actor import Actor, Role
+from engage.base.errors import Unauthenticated
+from engage.base.ids import new_id
+from engage.base.settings import Settings
+
+SECRET_LENGTH_MIN = 32  # RFC 7518, 3.2: a key for HS256 has at least 256 bits
+
+
+def _secret(config: Settings) -> str:
+    secret = config.jwt_secret.get_secret_value()
+    if len(secret) < SECRET_LENGTH_MIN:
+        raise ValueError(
+            f"ENGAGE_JWT_SECRET must have at least {SECRET_LENGTH_MIN} characters; "
+            'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"'
+        )
+    return secret
+
+
+def check_secret(config: Settings) -> None:
+    """Raise ValueError with what to do when the signing secret is missing or short."""
+    _secret(config)
+
+
+def issue_token(
+    config: Settings, role: Role, *, subject: str, member_id: UUID | None = None, valid_for: timedelta
+) -> str:
+    """A signed token. A token of the role MEMBER names its member; no other role's does.
+
+    Raises ValueError when role and member do not fit, or the secret is too short.
+    """
+    if (role is Role.MEMBER) != (member_id is not None):
+        raise ValueError("A token of role MEMBER names its member, and only such a token does.")
+    now = clock.now()
+    claims: dict[str, object] = {
+        "iss": config.jwt_issuer,
+        "aud": config.jwt_audience,
+        "sub": subject,
+        "role": role.value,
+        "iat": int(now.timestamp()),
+        "exp": int((now + valid_for).timestamp()),
+        "jti": str(new_id()),
+    }
+    if member_id is not None:
+        claims["member"] = str(member_id)
+    return jwt.encode(claims, _secret(config), algorithm="HS256")
+
+
+def read_token(config: Settings, token: str) -> tuple[Actor, datetime]:
+    """Who bears this token, and until when it holds.
+
+    Raises Unauthenticated that says whether it is expired or not acceptable, never why a signature failed.
+    """
+    try:
+        claims = jwt.decode(
+            token,
+            _secret(config),
+            algorithms=["HS256"],
+            issuer=config.jwt_issuer,
+            audience=config.jwt_audience,
+            leeway=config.jwt_leeway_s,
+            options={"require": ["exp", "iat", "sub", "role"]},
+        )
+        member = claims.get("member")
+        role = Role(claims["role"])
+        actor = Actor(claims["sub"], role, UUID(member) if member else None)
+        if (role is Role.MEMBER) != (actor.member_id is not None):
+            raise Unauthenticated("The token's role and member do not fit together.")
+        return actor, datetime.fromtimestamp(claims["exp"], UTC)
+    except jwt.ExpiredSignatureError as error:
+        raise Unauthenticated("The token has expired; get a new one.") from error
+    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
+        raise Unauthenticated("The token is not valid here.") from error

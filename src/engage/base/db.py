@@ -1,0 +1,321 @@
+"""The database: one pool a process, one helper for transactions, one decorator for commands.
+
+Why not the ORM's own `in_transaction`: it leaks a pooled connection when a task is cancelled while entering. Here
+every await is safe under cancellation: a connection goes back to the pool exactly once, and one that was left inside
+a transaction is rolled back before anyone else gets it.
+
+Statements run on the transaction of the calling task if there is one, else each by itself (autocommit). A hot command
+is a single such statement, since BEGIN and COMMIT would cost a third of its rate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TypeVar, cast
+
+import asyncpg
+from asyncpg.connection import Connection
+from tortoise import Tortoise
+from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
+from tortoise.connection import get_connections
+
+from engage.base.errors import Unavailable
+from engage.base.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEADLOCK_RETRIES = 5
+_RETRIED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+class Transaction:
+    """A transaction in progress: its connection, its task and what to do once it has committed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.task = asyncio.current_task()
+        self.after_commit: list[Callable[[], None]] = []
+
+    def check_task(self) -> None:
+        """Raise RuntimeError when another task uses this transaction: one connection does one thing at a time."""
+        if asyncio.current_task() is not self.task:
+            raise RuntimeError("A transaction belongs to one task: no gather and no spawned tasks inside it.")
+
+
+class _State:
+    """What `connect` has set up in this process."""
+
+    pool: asyncpg.Pool | None = None
+    acquire_timeout_s: float = 5.0
+
+
+_state = _State()
+_current: ContextVar[Transaction | None] = ContextVar("engage_transaction", default=None)
+
+
+async def _reset(connection: Connection) -> None:
+    """Give a connection back clean. Costs no round trip unless a cancelled task left a transaction open."""
+    if connection.is_in_transaction():
+        await connection.execute("ROLLBACK")
+
+
+async def connect(
+    config: Settings,
+    orm: dict[str, Any],
+    *,
+    application: str = "engage",
+    init: Callable[[Connection], Awaitable[None]] | None = None,
+) -> None:
+    """Open the pool and hand it to the ORM. `orm` is the ORM's configuration, made by `engage.migrations`.
+
+    Raises Unavailable, which names the setting, when the server cannot be reached.
+    """
+    await Tortoise.init(config=orm, _enable_global_fallback=True)
+    try:
+        _state.pool = await asyncpg.create_pool(
+            config.database_url,
+            min_size=min(4, config.pool_size_max),
+            max_size=config.pool_size_max,
+            max_inactive_connection_lifetime=300,
+            reset=_reset,
+            init=init,
+            server_settings={
+                "application_name": application,
+                "statement_timeout": str(config.statement_timeout_ms),
+                "lock_timeout": str(config.lock_timeout_ms),
+                "idle_in_transaction_session_timeout": "60000",
+                "timezone": "UTC",
+                "jit": "off",
+            },
+        )
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        await disconnect()
+        raise Unavailable(
+            f"PostgreSQL does not answer as ENGAGE_DATABASE_URL says ({type(error).__name__}: {error})."
+        ) from error
+    _state.acquire_timeout_s = config.acquire_timeout_s
+    _orm_client()._pool = _state.pool  # noqa: SLF001 -- the ORM has no public way to be given a pool
+
+
+async def disconnect() -> None:
+    """Close the pool. Statements in progress have ten seconds to end."""
+    pool, _state.pool = _state.pool, None
+    if pool is not None:
+        _orm_client()._pool = None  # noqa: SLF001 -- see connect
+        try:
+            await asyncio.wait_for(pool.close(), 10)
+        except TimeoutError:
+            pool.terminate()
+    await Tortoise._reset_apps()  # noqa: SLF001 -- the ORM closes its own pools only through this
+
+
+def _orm_client() -> AsyncpgDBClient:
+    return cast("AsyncpgDBClient", get_connections().get("default"))
+
+
+@asynccontextmanager
+async def acquired() -> AsyncIterator[Connection]:
+    """A pooled connection for one piece of work. Raises Unavailable when none is free in time."""
+    if _state.pool is None:
+        raise RuntimeError("engage.base.db.connect() has not been called.")
+    try:
+        connection = await _state.pool.acquire(timeout=_state.acquire_timeout_s)
+    except TimeoutError as error:
+        raise Unavailable("All database connections are busy; try again in a moment.") from error
+    try:
+        yield connection
+    finally:
+        await _state.pool.release(connection)
+
+
+async def _unbroken(work: Coroutine[Any, Any, None]) -> None:
+    """Let `work` finish even when this task is cancelled meanwhile, then be cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+@asynccontextmanager
+async def transaction() -> AsyncIterator[Transaction]:
+    """Commit what is done inside, or nothing. Inside another transaction of the same task it joins that one.
+
+    Raises Unavailable when no connection is free in time; RuntimeError when another task's transaction is joined.
+    """
+    outer = _current.get()
+    if outer is not None:
+        outer.check_task()
+        yield outer
+        return
+    async with acquired() as connection:
+        tx = Transaction(connection)
+        wrapper = TransactionWrapper(_orm_client())
+        wrapper._connection = connection  # noqa: SLF001 -- how the ORM's own helper binds it
+        begun = connection.transaction()
+        await begun.start()
+        bound, mark = get_connections().set("default", wrapper), _current.set(tx)
+        try:
+            yield tx
+        except BaseException:
+            if connection.is_in_transaction():
+                await _unbroken(begun.rollback())
+            raise
+        else:
+            await _unbroken(begun.commit())
+        finally:
+            _current.reset(mark)
+            get_connections().reset(bound)
+    for call in tx.after_commit:
+        call()
+
+
+@asynccontextmanager
+async def savepoint() -> AsyncIterator[None]:
+    """Undo only what is done inside when it is refused. Needs a transaction around it."""
+    tx = _current.get()
+    if tx is None:
+        raise RuntimeError("A savepoint needs a transaction around it.")
+    tx.check_task()
+    pending = len(tx.after_commit)
+    point = tx.connection.transaction()
+    await point.start()
+    try:
+        yield
+    except BaseException:
+        del tx.after_commit[pending:]
+        if tx.connection.is_in_transaction():
+            await _unbroken(point.rollback())
+        raise
+    else:
+        await point.commit()
+
+
+def after_commit(call: Callable[[], None]) -> None:
+    """Run `call` once the present transaction has committed; at once where there is none."""
+    tx = _current.get()
+    if tx is None:
+        call()
+    else:
+        tx.after_commit.append(call)
+
+
+@asynccontextmanager
+async def connection() -> AsyncIterator[Connection]:
+    """The connection of the present transaction, or a pooled one."""
+    tx = _current.get()
+    if tx is not None:
+        tx.check_task()
+        yield tx.connection
+        return
+    async with acquired() as pooled:
+        yield pooled
+
+
+async def fetch(sql: str, *values: object) -> list[asyncpg.Record]:
+    """All rows of one statement."""
+    async with connection() as on:
+        return cast("list[asyncpg.Record]", await on.fetch(sql, *values))
+
+
+async def fetch_row(sql: str, *values: object) -> asyncpg.Record | None:
+    """The first row of one statement, or None."""
+    async with connection() as on:
+        return await on.fetchrow(sql, *values)
+
+
+async def fetch_value(sql: str, *values: object) -> Any:  # noqa: ANN401 -- whatever the column holds
+    """The first column of the first row of one statement, or None."""
+    async with connection() as on:
+        return await on.fetchval(sql, *values)
+
+
+async def execute(sql: str, *values: object) -> str:
+    """Run one statement; answers its command tag, such as `UPDATE 3`."""
+    async with connection() as on:
+        return cast("str", await on.execute(sql, *values))
+
+
+def rows_affected(tag: str) -> int:
+    """The number in a command tag."""
+    return int(tag.rsplit(" ", 1)[-1])
+
+
+async def _retrying(call: Callable[[], Awaitable[R]]) -> R:
+    """Call again after a deadlock or a failed serialisation: both undo everything, so repeating is right."""
+    for attempt in range(DEADLOCK_RETRIES):
+        try:
+            return await call()
+        except _RETRIED:
+            await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 -- spreads retries
+    return await call()
+
+
+def command(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Make `call` a command: one transaction, repeated whole after a deadlock; inside another command it joins."""
+
+    @functools.wraps(call)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _current.get() is not None:
+            return await call(*args, **kwargs)
+
+        async def once() -> R:
+            async with transaction():
+                return await call(*args, **kwargs)
+
+        return await _retrying(once)
+
+    return run
+
+
+def statement_command(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Make `call`, which runs exactly one writing statement, a command without a transaction of its own."""
+
+    @functools.wraps(call)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _current.get() is not None:
+            return await call(*args, **kwargs)
+        return await _retrying(lambda: call(*args, **kwargs))
+
+    return run
+
+
+class Fetch:
+    """A statement with its values, to be run together with others in one round trip by `fetch_together`.
+
+    The statement answers rows of (key text, value jsonb) and numbers its values from $1.
+    """
+
+    __slots__ = ("sql", "values")
+
+    def __init__(self, sql: str, *values: object) -> None:
+        self.sql = sql
+        self.values = values
+
+
+@functools.lru_cache(maxsize=512)
+def _together(statements: tuple[tuple[str, int], ...]) -> str:
+    parts, offset = [], 0
+    for number, (sql, count) in enumerate(statements):
+        shifted = sql
+        for index in range(count, 0, -1):
+            shifted = shifted.replace(f"${index}", f"$§{index + offset}")
+        parts.append(f"SELECT {number} AS part, fetched.* FROM ({shifted}) AS fetched (key, value)")  # noqa: S608
+        offset += count
+    return " UNION ALL ".join(parts).replace("$§", "$")
+
+
+async def fetch_together(fetches: Sequence[Fetch]) -> list[dict[str, str]]:
+    """Run several reading statements in one round trip; answers each one's values (JSON text) by key."""
+    sql = _together(tuple((fetch.sql, len(fetch.values)) for fetch in fetches))
+    found: list[dict[str, str]] = [{} for _ in fetches]
+    for part, key, value in await fetch(sql, *(value for one in fetches for value in one.values)):
+        found[part][key] = value
+    return found

@@ -1,0 +1,66 @@
+"""Settings: read once from the environment (`ENGAGE_…`) with defaults that are safe on a laptop.
+
+`engage --help` and docs/SETTINGS.md name each one. Nothing else in the code base reads the environment.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything that may differ from one installation to the next."""
+
+    model_config = SettingsConfigDict(env_prefix="ENGAGE_", extra="ignore")
+
+    database_url: str = Field(
+        default="", description="PostgreSQL 15 or later: postgres://user:password@host:5432/database"
+    )
+    redis_url: str = Field(default="", description="Redis 7 or Valkey: redis://:password@host:6379/0")
+    redis_prefix: str = Field(
+        default="engage",
+        description="Begins every Redis key and channel, so that installations can share one.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the gateway listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port of the gateway; 0 takes a free one.")
+    jwt_secret: SecretStr = Field(
+        default=SecretStr(""), description="Signs and checks bearer tokens (HS256); at least 32 characters."
+    )
+    jwt_issuer: str = Field(default="engage", description="Tokens of another issuer are refused.")
+    jwt_audience: str = Field(default="engage", description="Tokens for another audience are refused.")
+    jwt_leeway_s: int = Field(default=30, ge=0, le=300, description="Clock skew that tokens may have, seconds.")
+    pool_size_max: int = Field(default=16, ge=1, le=500, description="Database connections of one process.")
+    acquire_timeout_s: float = Field(
+        default=5.0, gt=0, description="How long a request may wait for a database connection, seconds."
+    )
+    statement_timeout_ms: int = Field(
+        default=15_000, ge=100, description="The database ends a statement of the gateway after this."
+    )
+    lock_timeout_ms: int = Field(
+        default=5_000, ge=100, description="The database ends a wait for a lock of the gateway after this."
+    )
+    operation_timeout_s: float = Field(
+        default=20.0, gt=0, description="One GraphQL operation may take this long, seconds."
+    )
+    body_size_max: int = Field(default=256 * 1024, ge=1024, description="Largest request body, bytes.")
+    idempotency_keep_days: int = Field(
+        default=30, ge=1, le=3650, description="How long a repeated key finds its first answer, days."
+    )
+    event_keep_days: int = Field(
+        default=30, ge=1, le=3650, description="How long the event log is kept for resuming clients, days."
+    )
+    register_unknown_members: bool = Field(
+        default=True, description="A purchase by an unknown identity makes a new member; else it is refused."
+    )
+    development: bool = Field(default=False, description="GraphiQL, introspection and readable logs.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process; `settings.cache_clear()` reads the environment again."""
+    return Settings()

@@ -1,0 +1,1 @@
+"""What engage is about, in layers: a call goes only downwards, and what happened goes up as an event."""

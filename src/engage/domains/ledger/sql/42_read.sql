@@ -1,0 +1,67 @@
+-- What others may read of the ledger. Each answers (key = member id, value = JSON), so that several can be fetched in
+-- one round trip (engage.base.db.fetch_together).
+
+CREATE FUNCTION engage.ledger_balances(p_members uuid[], p_program text, p_now timestamptz)
+RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
+  SELECT a.member_id::text,
+         json_build_object('available', e.available, 'pending', e.pending, 'held', a.held, 'debt', a.debt)
+    FROM accounts a, engage.ledger_effective(a, p_now) e
+   WHERE a.member_id = ANY (p_members) AND a.currency_id = engage.ledger_currency(p_program)
+$$;
+
+-- What is left of each lot, by the day on which it expires in the program's zone: adds up to `available`.
+-- The first `p_first` days one by one, what comes later in one figure, what never expires in another.
+CREATE FUNCTION engage.ledger_expiry_schedules(p_members uuid[], p_program text, p_first int, p_now timestamptz)
+RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
+  WITH days AS (
+    SELECT l.member_id, (l.expires_at AT TIME ZONE engage.program_zone(p_program))::date AS day,
+           min(l.expires_at) AS first_at, sum(l.remaining) AS amount,
+           row_number() OVER (PARTITION BY l.member_id ORDER BY min(l.expires_at)) AS nth
+      FROM accounts a JOIN lots l ON l.account_id = a.id
+     WHERE a.member_id = ANY (p_members) AND a.currency_id = engage.ledger_currency(p_program)
+       AND l.state IN ('OPEN', 'PENDING') AND l.usable_at <= p_now AND (l.expires_at IS NULL OR l.expires_at > p_now)
+     GROUP BY 1, 2
+  )
+  SELECT member_id::text, json_build_object(
+      'lines', coalesce(json_agg(json_build_object('expires_on', day, 'first_at', first_at, 'amount', amount)
+                                 ORDER BY first_at) FILTER (WHERE day IS NOT NULL AND nth <= p_first), '[]'),
+      'later', coalesce(sum(amount) FILTER (WHERE day IS NOT NULL AND nth > p_first), 0),
+      'never', coalesce(sum(amount) FILTER (WHERE day IS NULL), 0))
+    FROM days GROUP BY member_id
+$$;
+
+-- A page of the statement, newest first, below a version. One row more than asked for tells that there are more.
+CREATE FUNCTION engage.ledger_statements(p_members uuid[], p_program text, p_first int, p_below bigint)
+RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
+  SELECT a.member_id::text, (
+      SELECT coalesce(json_agg(json_build_array(t.id, t.kind,
+               CASE WHEN t.kind IN ('SPEND', 'EXPIRE') THEN -t.amount ELSE t.amount END, t.reason, t.cause_type,
+               t.cause_id, t.posted_at, t.balance_after, t.version_after) ORDER BY t.version_after DESC), '[]')
+        FROM (SELECT * FROM transfers x
+               WHERE x.account_id = a.id AND x.version_after < p_below
+               ORDER BY x.version_after DESC LIMIT p_first + 1) t)
+    FROM accounts a
+   WHERE a.member_id = ANY (p_members) AND a.currency_id = engage.ledger_currency(p_program)
+$$;
+
+-- Figures of a program, gross of reversals. Outstanding is effective: what has expired unswept is not in it.
+CREATE FUNCTION engage.ledger_program_totals(p_program text, p_now timestamptz)
+RETURNS TABLE (members bigint, issued bigint, spent bigint, expired bigint, outstanding bigint)
+LANGUAGE sql STABLE AS $$
+  WITH moved AS (
+    SELECT coalesce(sum(amount) FILTER (WHERE kind = 'EARN'), 0)::bigint AS issued,
+           coalesce(sum(amount) FILTER (WHERE kind = 'SPEND'), 0)::bigint AS spent,
+           coalesce(sum(amount) FILTER (WHERE kind = 'EXPIRE'), 0)::bigint AS expired
+      FROM transfers WHERE currency_id = engage.ledger_currency(p_program)
+  ), kept AS (
+    SELECT count(*) AS members, coalesce(sum(available + pending + held - debt), 0)::bigint AS points
+      FROM accounts WHERE currency_id = engage.ledger_currency(p_program) AND member_id IS NOT NULL
+  ), lapsed AS (
+    SELECT coalesce(sum(l.remaining), 0)::bigint AS points
+      FROM accounts a JOIN lots l ON l.account_id = a.id
+     WHERE a.currency_id = engage.ledger_currency(p_program) AND a.next_due_at <= p_now
+       AND l.state IN ('OPEN', 'PENDING') AND l.expires_at <= p_now
+  )
+  SELECT kept.members, moved.issued, moved.spent, moved.expired + lapsed.points, kept.points - lapsed.points
+    FROM moved, kept, lapsed
+$$;

@@ -1,0 +1,150 @@
+"""The schema: the ORM's migrations for tables, and the SQL rooms of the domains for functions and views.
+
+Tables change by numbered migrations in this folder. Functions, views and triggers live in the database schema
+`engage`, which is made anew from the `sql/` rooms whenever their text changes, so that one file shows the whole
+present function and nothing of an older one stays behind (docs/adr/0011).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from typing import Any
+
+import asyncpg
+from tortoise import Tortoise
+from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
+
+from engage.base.errors import Unavailable
+
+MODEL_MODULES = (
+    "engage.base.models",
+    "engage.realtime.models",
+    "engage.outbox.models",
+    "engage.domains.members.models",
+    "engage.domains.ledger.models",
+    "engage.domains.purchases.models",
+    "engage.domains.notifications.models",
+)
+
+SQL_ROOMS = (
+    "engage.base",
+    "engage.realtime",
+    "engage.outbox",
+    "engage.domains.members",
+    "engage.domains.ledger",
+    "engage.domains.purchases",
+    "engage.domains.notifications",
+    "engage.domains.profiles",
+)
+"""In order of dependence: a function may use what a room above it in this list published."""
+
+POSTGRES_MIN = 150000
+_LOCK = 0x656E67616765  # "engage": one migration at a time over all processes
+APP = "engage"
+
+
+def orm_config(database_url: str) -> dict[str, Any]:
+    """The ORM's configuration for one database."""
+    url = database_url.replace("postgresql://", "postgres://", 1)
+    scheme, _, rest = url.partition("://")
+    return {
+        "connections": {"default": f"asyncpg://{rest}" if scheme == "postgres" else url},
+        "apps": {
+            APP: {
+                "models": list(MODEL_MODULES),
+                "default_connection": "default",
+                "migrations": "engage.migrations",
+            }
+        },
+        "use_tz": True,
+        "timezone": "UTC",
+    }
+
+
+def sql_texts() -> list[tuple[str, str]]:
+    """Name and text of each SQL file, in the order in which they are run."""
+    texts = []
+    for room in SQL_ROOMS:
+        folder = resources.files(room) / "sql"
+        if folder.is_dir():
+            files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+            texts += [(f"{room}/{f.name}", f.read_text("utf-8")) for f in files]
+    return texts
+
+
+def sql_hash() -> str:
+    """A hash of all SQL files: tells whether the database has this version of them."""
+    digest = hashlib.sha256()
+    for name, text in sql_texts():
+        digest.update(f"{name}\0{text}\0".encode())
+    return digest.hexdigest()
+
+
+async def migrate(database_url: str) -> list[str]:
+    """Bring the database to this version; answers what was done, empty when nothing was to do.
+
+    Safe to call from several processes at once: the others wait, then find nothing to do.
+    Raises Unavailable when the server cannot be reached or is older than PostgreSQL 15.
+    """
+    guard = await _connect(database_url)
+    try:
+        if int(await guard.fetchval("SHOW server_version_num")) < POSTGRES_MIN:
+            raise Unavailable("engage needs PostgreSQL 15 or later; this server is older.")
+        await guard.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        done = await _migrate_tables(database_url)
+        done += await _apply_sql(guard)
+    finally:
+        await guard.close()
+    return done
+
+
+async def _connect(database_url: str) -> asyncpg.Connection:
+    try:
+        return await asyncpg.connect(database_url)
+    except (OSError, asyncpg.PostgresError, ValueError) as error:
+        raise Unavailable(
+            f"PostgreSQL does not answer as ENGAGE_DATABASE_URL says ({type(error).__name__}: {error})."
+        ) from error
+
+
+async def _migrate_tables(database_url: str) -> list[str]:
+    await Tortoise.init(config=orm_config(database_url), _enable_global_fallback=True)
+    try:
+        executor = _executor()
+        target = [MigrationTarget(app_label=APP, name="__latest__")]
+        steps = [step.migration.name for step in await executor.plan(target)]
+        if steps:
+            await executor.migrate(target)
+        return steps
+    finally:
+        await Tortoise.close_connections()
+
+
+def _executor() -> MigrationExecutor:
+    context = Tortoise._require_context()  # noqa: SLF001 -- the ORM's own commands reach it so
+    return MigrationExecutor(context.connections.get("default"), {APP: orm_config("")["apps"][APP]})
+
+
+async def _apply_sql(connection: asyncpg.Connection) -> list[str]:
+    wanted = sql_hash()
+    if await connection.fetchval("SELECT to_regclass('engage.version')") is not None:
+        if await connection.fetchval("SELECT hash FROM engage.version") == wanted:
+            return []
+    async with connection.transaction():
+        await connection.execute("DROP SCHEMA IF EXISTS engage CASCADE; CREATE SCHEMA engage")
+        for name, text in sql_texts():
+            try:
+                await connection.execute(text)
+            except asyncpg.PostgresError as error:
+                raise RuntimeError(f"{name}: {error}") from error
+        await connection.execute("CREATE TABLE engage.version (hash text NOT NULL)")
+        await connection.execute("INSERT INTO engage.version VALUES ($1)", wanted)
+    return ["functions and views"]
+
+
+async def is_current(connection: asyncpg.Connection) -> bool:
+    """Whether the database has this version's functions and views, and so its tables too."""
+    if await connection.fetchval("SELECT to_regclass('engage.version')") is None:
+        return False
+    return bool(await connection.fetchval("SELECT hash FROM engage.version") == sql_hash())
