@@ -16,9 +16,12 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, ParamSpec, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+from uuid import UUID
 
 import asyncpg
+import orjson
 from asyncpg.connection import Connection
 from tortoise import Tortoise
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
@@ -31,7 +34,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DEADLOCK_RETRIES = 5
-_RETRIED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+class Retry(Exception):  # noqa: N818 -- asks for something, like StopIteration
+    """Raised inside a command that lost a race and will see the winner's rows when it is repeated."""
+
+
+_RETRIED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, Retry)
 
 
 class Transaction:
@@ -249,7 +258,7 @@ def rows_affected(tag: str) -> int:
 
 
 async def _retrying(call: Callable[[], Awaitable[R]]) -> R:
-    """Call again after a deadlock or a failed serialisation: both undo everything, so repeating is right."""
+    """Call again after a deadlock or a lost race: both undo everything, so repeating is right."""
     for attempt in range(DEADLOCK_RETRIES):
         try:
             return await call()
@@ -287,35 +296,45 @@ def statement_command(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[
     return run
 
 
-class Fetch:
-    """A statement with its values, to be run together with others in one round trip by `fetch_together`.
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[R]):
+    """Something that can be read of many members at once, published by a domain for others to read together.
 
-    The statement answers rows of (key text, value jsonb) and numbers its values from $1.
+    `sql` answers rows of (key text, value json), takes an array of ids as $1 and what else it needs as $2, $3 …;
+    `decode` makes a plain value of the JSON; `absent` is the value for a member who has no row.
     """
 
-    __slots__ = ("sql", "values")
-
-    def __init__(self, sql: str, *values: object) -> None:
-        self.sql = sql
-        self.values = values
+    sql: str
+    decode: Callable[[Any], R]
+    absent: R
 
 
-@functools.lru_cache(maxsize=512)
-def _together(statements: tuple[tuple[str, int], ...]) -> str:
+@dataclass(frozen=True, slots=True)
+class Fetch(Generic[R]):
+    """A reading of certain members with its arguments."""
+
+    reading: Reading[R]
+    members: tuple[UUID, ...]
+    args: tuple[object, ...] = ()
+
+
+@functools.lru_cache(maxsize=256)
+def _together(readings: tuple[tuple[str, int], ...]) -> str:
     parts, offset = [], 0
-    for number, (sql, count) in enumerate(statements):
+    for number, (sql, count) in enumerate(readings):
         shifted = sql
         for index in range(count, 0, -1):
             shifted = shifted.replace(f"${index}", f"$§{index + offset}")
-        parts.append(f"SELECT {number} AS part, fetched.* FROM ({shifted}) AS fetched (key, value)")  # noqa: S608
+        parts.append(f"SELECT {number} AS part, r.* FROM ({shifted}) AS r (key, value)")  # noqa: S608 -- our own SQL
         offset += count
     return " UNION ALL ".join(parts).replace("$§", "$")
 
 
-async def fetch_together(fetches: Sequence[Fetch]) -> list[dict[str, str]]:
-    """Run several reading statements in one round trip; answers each one's values (JSON text) by key."""
-    sql = _together(tuple((fetch.sql, len(fetch.values)) for fetch in fetches))
-    found: list[dict[str, str]] = [{} for _ in fetches]
-    for part, key, value in await fetch(sql, *(value for one in fetches for value in one.values)):
-        found[part][key] = value
+async def fetch_together(fetches: Sequence[Fetch[Any]]) -> list[dict[str, Any]]:
+    """Do several readings in one round trip; answers for each one its decoded values by member id (as text)."""
+    sql = _together(tuple((one.reading.sql, 1 + len(one.args)) for one in fetches))
+    values = [value for one in fetches for value in (list(one.members), *one.args)]
+    found: list[dict[str, Any]] = [{} for _ in fetches]
+    for part, key, value in await fetch(sql, *values):
+        found[part][key] = fetches[part].reading.decode(orjson.loads(value))
     return found

@@ -28,7 +28,7 @@ class IdempotencyKey:
     input_hash: bytes
 
 
-def idempotency_key(scope: str, operation: str, key: str, command_input: object) -> IdempotencyKey:
+def make_key(scope: str, operation: str, key: str, command_input: object) -> IdempotencyKey:
     """The key of one command; `command_input` is anything JSON can hold, with sorted keys.
 
     Raises InvalidInput for a key that is empty or too long.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -112,7 +112,7 @@ class Earning:
 
 @dataclass(frozen=True, slots=True)
 class TransferRecord:
-    """One line of a statement: `amount` is signed as the member sees it."""
+    """One line of a statement: `amount` is signed as the member sees it, `version` orders it."""
 
     id: UUID
     kind: TransferKind
@@ -121,22 +121,44 @@ class TransferRecord:
     cause: Cause | None
     posted_at: datetime
     balance_after: int
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
 class ExpiryLine:
-    """Points that expire at one moment; `expires_at` None for those that never do."""
+    """Points that expire on one day in the program's zone."""
 
-    expires_at: datetime | None
+    expires_on: date
     amount: int
 
 
 @dataclass(frozen=True, slots=True)
-class ProgramPoints:
-    """Figures of a program. Issued, spent and expired are gross of reversals; outstanding is what is owed now."""
+class ExpirySchedule:
+    """What expires when: the next days one by one, what comes `later`, and what `never` does.
 
+    Adds up to the available balance.
+    """
+
+    lines: tuple[ExpiryLine, ...]
+    later: int
+    never: int
+
+    @property
+    def total(self) -> int:
+        """All of it, which is what is available."""
+        return sum(line.amount for line in self.lines) + self.later + self.never
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramPoints:
+    """Figures of a program: issued, spent and expired are gross of what was `reversed`.
+
+    `outstanding` is what is owed now: available, pending and held less debt. `members` counts accounts.
+    """
+
+    members: int
     issued: int
     spent: int
     expired: int
-    reversed_spend: int
+    reversed: int
     outstanding: int

@@ -6,6 +6,23 @@ CREATE FUNCTION engage.ledger_currency(p_program text) RETURNS uuid LANGUAGE sql
   SELECT id FROM currencies WHERE program_code = p_program AND kind = 'POINTS'
 $$;
 
+-- The same, opening the books of a program with its first movement: the currency and the accounts of the house.
+-- NULL for an unknown program.
+CREATE FUNCTION engage.ledger_open(p_program text, p_now timestamptz) RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+  v_currency uuid := engage.ledger_currency(p_program);
+BEGIN
+  IF v_currency IS NOT NULL OR engage.program_id(p_program) IS NULL THEN RETURN v_currency; END IF;
+  INSERT INTO currencies (id, program_id, program_code, kind)
+    VALUES (engage.uuid7(p_now), engage.program_id(p_program), p_program, 'POINTS') ON CONFLICT DO NOTHING;
+  v_currency := engage.ledger_currency(p_program);
+  INSERT INTO accounts (id, currency_id, kind)
+    SELECT engage.uuid7(p_now), v_currency, kind
+      FROM unnest(ARRAY['ISSUED', 'REDEEMED', 'EXPIRED', 'FORFEITED', 'DONATED', 'EXCHANGED', 'ADJUSTED']) AS kind
+    ON CONFLICT DO NOTHING;
+  RETURN v_currency;
+END $$;
+
 CREATE FUNCTION engage.ledger_house(p_currency uuid, p_kind text) RETURNS uuid LANGUAGE sql STABLE AS $$
   SELECT id FROM accounts WHERE currency_id = p_currency AND kind = p_kind AND member_id IS NULL
 $$;

@@ -22,7 +22,7 @@ BEGIN
     RETURN jsonb_build_object('refusal', 'MEMBER_NOT_ACTIVE', 'state', v_state);
   END IF;
   v_currency := engage.ledger_currency(p_program);
-  IF v_currency IS NULL THEN RETURN '{"refusal": "NOT_FOUND", "what": "program"}'; END IF;
+  IF v_currency IS NULL AND engage.program_id(p_program) IS NULL THEN RETURN '{"refusal": "NOT_FOUND", "what": "program"}'; END IF;
 
   SELECT * INTO a FROM accounts WHERE member_id = v_member AND currency_id = v_currency;
   IF a.next_due_at <= p_now THEN
@@ -82,7 +82,7 @@ CREATE FUNCTION engage.ledger_post_earnings(
 ) RETURNS TABLE (line bigint, stream text, "position" bigint, name text, data jsonb) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-  v_currency uuid := engage.ledger_currency(p_program);
+  v_currency uuid := engage.ledger_open(p_program, p_now);
   v_house uuid; v_accounts uuid[]; v_due uuid[]; v_lines bigint[]; v_streams text[]; v_data jsonb[];
 BEGIN
   v_house := engage.ledger_house(v_currency, 'ISSUED');
@@ -170,7 +170,7 @@ BEGIN
   IF v_state NOT IN ('ACTIVE', 'FROZEN') THEN
     RETURN jsonb_build_object('refusal', 'MEMBER_NOT_ACTIVE', 'state', v_state);
   END IF;
-  IF engage.ledger_currency(p_program) IS NULL THEN RETURN '{"refusal": "NOT_FOUND", "what": "program"}'; END IF;
+  IF engage.program_id(p_program) IS NULL THEN RETURN '{"refusal": "NOT_FOUND", "what": "program"}'; END IF;
 
   SELECT jsonb_agg(to_jsonb(e) - 'line'),
          (jsonb_agg(e.data || jsonb_build_object('position', e.position, 'replayed', false))

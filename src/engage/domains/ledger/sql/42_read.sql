@@ -46,12 +46,13 @@ $$;
 
 -- Figures of a program, gross of reversals. Outstanding is effective: what has expired unswept is not in it.
 CREATE FUNCTION engage.ledger_program_totals(p_program text, p_now timestamptz)
-RETURNS TABLE (members bigint, issued bigint, spent bigint, expired bigint, outstanding bigint)
+RETURNS TABLE (members bigint, issued bigint, spent bigint, expired bigint, reversed bigint, outstanding bigint)
 LANGUAGE sql STABLE AS $$
   WITH moved AS (
     SELECT coalesce(sum(amount) FILTER (WHERE kind = 'EARN'), 0)::bigint AS issued,
            coalesce(sum(amount) FILTER (WHERE kind = 'SPEND'), 0)::bigint AS spent,
-           coalesce(sum(amount) FILTER (WHERE kind = 'EXPIRE'), 0)::bigint AS expired
+           coalesce(sum(amount) FILTER (WHERE kind = 'EXPIRE'), 0)::bigint AS expired,
+           coalesce(sum(amount) FILTER (WHERE reverses_id IS NOT NULL), 0)::bigint AS reversed
       FROM transfers WHERE currency_id = engage.ledger_currency(p_program)
   ), kept AS (
     SELECT count(*) AS members, coalesce(sum(available + pending + held - debt), 0)::bigint AS points
@@ -62,6 +63,7 @@ LANGUAGE sql STABLE AS $$
      WHERE a.currency_id = engage.ledger_currency(p_program) AND a.next_due_at <= p_now
        AND l.state IN ('OPEN', 'PENDING') AND l.expires_at <= p_now
   )
-  SELECT kept.members, moved.issued, moved.spent, moved.expired + lapsed.points, kept.points - lapsed.points
+  SELECT kept.members, moved.issued, moved.spent, moved.expired + lapsed.points, moved.reversed,
+         kept.points - lapsed.points
     FROM moved, kept, lapsed
 $$;

@@ -16,8 +16,8 @@ BEGIN
 END $$;
 
 -- The same for many members at once, in sorted order.
-CREATE FUNCTION engage.members_lock_all(p_members uuid[]) RETURNS void LANGUAGE sql AS $$
-  SELECT 1 FROM members WHERE id = ANY (p_members) ORDER BY id FOR NO KEY UPDATE
+CREATE FUNCTION engage.members_lock_all(p_members uuid[]) RETURNS TABLE (id uuid, state text) LANGUAGE sql AS $$
+  SELECT m.id, m.state FROM members m WHERE m.id = ANY (p_members) ORDER BY m.id FOR NO KEY UPDATE
 $$;
 
 -- The lock without waiting: answers those of the members whom nobody else holds now. For sweeps, which can come again.
@@ -31,6 +31,10 @@ CREATE FUNCTION engage.program_expiry(p_program text, p_earned_at timestamptz) R
 LANGUAGE sql STABLE AS $$
   SELECT (p_earned_at AT TIME ZONE time_zone + points_valid_for::interval) AT TIME ZONE time_zone
     FROM programs WHERE code = p_program
+$$;
+
+CREATE FUNCTION engage.program_id(p_program text) RETURNS uuid LANGUAGE sql STABLE AS $$
+  SELECT id FROM programs WHERE code = p_program
 $$;
 
 CREATE FUNCTION engage.program_zone(p_program text) RETURNS text LANGUAGE sql STABLE AS $$

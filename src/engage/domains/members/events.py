@@ -1,0 +1,30 @@
+"""What members say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from engage.outbox import Event
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRegistered(Event):
+    """A new member. Audience: the member and staff."""
+
+    NAME: ClassVar[str] = "members.registered.v1"
+
+    member_id: UUID
+    registered_at: datetime
+
+    @property
+    def stream(self) -> str:
+        """The member's own."""
+        return member_stream(self.member_id)
+
+
+def member_stream(member_id: UUID) -> str:
+    """The stream of everything that happens to one member, over all domains."""
+    return f"member:{member_id}"

@@ -1,0 +1,137 @@
+"""All reads of members and of the organisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from engage.base import db
+from engage.base.actor import ADMIN_ROLES, READING_ROLES, Actor, Role, require
+from engage.base.errors import Forbidden, NotFound
+from engage.domains.members.errors import UnknownChannel
+from engage.domains.members.models import Channel, Program, Store
+from engage.domains.members.rules import normalise_identifier
+from engage.domains.members.types import (
+    IdentityRef,
+    KnownIdentity,
+    MemberRecord,
+    MemberState,
+    PlaceRecord,
+    ProgramRecord,
+)
+
+LIST_MAX = 500
+"""Programs, stores and channels of one organisation that a list shows; they are set up by hand."""
+
+
+def _moment(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def _member(value: dict[str, Any]) -> MemberRecord:
+    birthday = value["birthday"]
+    return MemberRecord(
+        id=UUID(value["id"]),
+        state=MemberState(value["state"]),
+        display_name=value["display_name"],
+        locale=value["locale"],
+        birthday=None if birthday is None else date.fromisoformat(birthday),
+        created_at=datetime.fromisoformat(value["created_at"]),
+        identities=tuple(
+            KnownIdentity(one["channel"], one["identifier"], _moment(one["verified_at"]))
+            for one in value["identities"]
+        ),
+    )
+
+
+PROFILES: db.Reading[MemberRecord | None] = db.Reading(
+    "SELECT key, value FROM engage.members_profiles($1)", _member, None
+)
+"""Profiles of members by id."""
+
+
+async def find_member_id(actor: Actor, ref: IdentityRef) -> UUID | None:
+    """Whom one channel knows under an identifier; None when nobody.
+
+    Raises Forbidden for a member who asks for anyone else, whether or not there is such a person.
+    """
+    require(actor, READING_ROLES, own=actor.member_id)
+    clean = normalise_identifier(ref.channel, ref.identifier)
+    found = await db.fetch_row("SELECT member_id FROM engage.members_by_identity($1, $2)", [ref.channel], [clean])
+    if actor.role is Role.MEMBER and (found is None or found["member_id"] != actor.member_id):
+        raise Forbidden("Your role MEMBER may look up yourself only.")
+    return None if found is None else found["member_id"]
+
+
+async def load_ids(refs: Sequence[IdentityRef]) -> dict[IdentityRef, UUID]:
+    """Who is known under these identities (normalised), for commands of domains above."""
+    rows = await db.fetch(
+        "SELECT channel, identifier, member_id FROM engage.members_by_identity($1, $2)",
+        [ref.channel for ref in refs],
+        [ref.identifier for ref in refs],
+    )
+    return {IdentityRef(row["channel"], row["identifier"]): row["member_id"] for row in rows}
+
+
+def _program(row: Program) -> ProgramRecord:
+    return ProgramRecord(
+        id=row.id,
+        code=row.code,
+        name=row.name,
+        time_zone=row.time_zone,
+        money_currency=row.money_currency,
+        points_per_unit=row.points_per_unit,
+        points_valid_for=row.points_valid_for,
+        created_at=row.created_at,
+    )
+
+
+async def get_program(code: str) -> ProgramRecord:
+    """A program by code; its settings are no secret to anyone who is signed in. Raises NotFound."""
+    row = await Program.get_or_none(code=code)
+    if row is None:
+        raise NotFound(f"There is no program {code!r}.", path=["program"])
+    return _program(row)
+
+
+async def list_programs() -> list[ProgramRecord]:
+    """All programs, by code; at most LIST_MAX."""
+    return [_program(row) for row in await Program.all().order_by("code").limit(LIST_MAX)]
+
+
+async def list_stores(actor: Actor, program: str) -> list[PlaceRecord]:
+    """The stores of a program, by code. Raises Forbidden, NotFound."""
+    require(actor, READING_ROLES)
+    found = await get_program(program)
+    rows = await Store.filter(program_id=found.id).order_by("code").limit(LIST_MAX)
+    return [PlaceRecord(row.id, row.code, row.name) for row in rows]
+
+
+async def list_channels() -> list[PlaceRecord]:
+    """The organisation's channels, by code."""
+    return [PlaceRecord(row.id, row.code, row.name) for row in await Channel.all().order_by("code").limit(LIST_MAX)]
+
+
+async def check_channels(codes: set[str], *, path: list[str]) -> None:
+    """Raise UnknownChannel, which lists the known ones, when one of `codes` is not a channel."""
+    known = {place.code for place in await list_channels()}
+    for code in sorted(codes - known):
+        raise UnknownChannel(
+            f"There is no channel {code!r}; known are {', '.join(sorted(known))}.", path=path, known=sorted(known)
+        )
+
+
+async def store_codes(program_id: UUID) -> frozenset[str]:
+    """Codes of the stores of a program."""
+    rows: list[asyncpg.Record] = await db.fetch("SELECT code FROM stores WHERE program_id = $1", program_id)
+    return frozenset(row["code"] for row in rows)
+
+
+async def count_members(actor: Actor) -> int:
+    """How many members the organisation has. Raises Forbidden."""
+    require(actor, ADMIN_ROLES)
+    return int(await db.fetch_value("SELECT count(*) FROM members WHERE merged_into_id IS NULL"))
