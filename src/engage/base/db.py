@@ -30,6 +30,9 @@ from tortoise.connection import get_connections
 from engage.base.errors import Unavailable
 from engage.base.settings import Settings
 
+OUTAGES = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError)
+"""What a statement raises when the server has gone away."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
@@ -24,6 +25,9 @@ class Settings(BaseSettings):
     redis_prefix: str = Field(
         default="engage",
         description="Begins every Redis key and channel, so that installations can share one.",
+    )
+    data_dir: Path = Field(
+        default=Path(".engage"), description="Folder of `engage dev`: its databases, its secret, its dev.json."
     )
     host: str = Field(default="127.0.0.1", description="Address that the gateway listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of the gateway; 0 takes a free one.")
@@ -52,6 +56,16 @@ class Settings(BaseSettings):
     )
     event_keep_days: int = Field(
         default=30, ge=1, le=3650, description="How long the event log is kept for resuming clients, days."
+    )
+    heal_interval_s: float = Field(
+        default=5.0, gt=0, description="How often subscriptions are compared with the event log, seconds."
+    )
+    subscribers_max: int = Field(default=20_000, ge=1, description="Subscriptions that one gateway serves at once.")
+    subscriber_queue_max: int = Field(
+        default=64, ge=1, le=10_000, description="Changes that wait for one slow subscriber."
+    )
+    bell_queue_max: int = Field(
+        default=10_000, ge=1, description="Changes that wait to be told to other processes while Redis is busy."
     )
     register_unknown_members: bool = Field(
         default=True, description="A purchase by an unknown identity makes a new member; else it is refused."

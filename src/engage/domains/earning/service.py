@@ -11,14 +11,14 @@ from engage.base.actor import STAFF_ROLES, Actor, require
 from engage.base.errors import InvalidInput, Refusal
 from engage.base.ids import new_id
 from engage.base.settings import settings
-from engage.domains.earning.types import Outcome, PurchaseInput, PurchaseResult
+from engage.domains.earning import queries, rules
+from engage.domains.earning.types import BatchReport, CheckedOrder, Outcome, PurchaseInput, PurchaseResult
 from engage.domains.ledger import service as ledger
 from engage.domains.ledger.errors import MemberNotActive
 from engage.domains.ledger.types import Cause, Earning, Posted
 from engage.domains.members import queries as members_queries
 from engage.domains.members import service as members
-from engage.domains.members.errors import UnknownChannel, UnknownMember
-from engage.domains.members.rules import normalise_identifier
+from engage.domains.members.errors import UnknownMember
 from engage.domains.members.types import IdentityRef, MemberState, ProgramRecord
 from engage.domains.purchases import queries as purchases_queries
 from engage.domains.purchases import rules as order_rules
@@ -50,55 +50,61 @@ async def record_purchases(actor: Actor, *, program: str, rows: Sequence[Purchas
     Answers an outcome per row, in order. Raises Forbidden, NotFound, InvalidInput for what concerns all rows.
     """
     require(actor, STAFF_ROLES)
-    if not 1 <= len(rows) <= BATCH_MAX:
-        raise InvalidInput(f"A batch has 1 to {BATCH_MAX} orders.", path=["rows"])
-    batch = _Batch(await members_queries.get_program(program), clock.now(), len(rows))
-    await batch.check(rows)
-    await batch.find_stored()
-    await batch.find_members()
-    await batch.store(actor)
-    return batch.outcomes()
+    _check_size(len(rows))
+    desk = await queries.load_desk(program)
+    batch = _Batch(desk.program, clock.now(), rules.check_rows(rows, desk, clock.now()))
+    await batch.store(actor, balances=True)
+    return batch.report().outcomes
+
+
+@db.command
+async def record_checked(actor: Actor, *, program: str, checked: Sequence[CheckedOrder | Refusal]) -> BatchReport:
+    """The same for orders of a file, which were checked before (`rules.check_rows`); answers no balances.
+
+    Raises Forbidden, NotFound, InvalidInput for what concerns all rows.
+    """
+    require(actor, STAFF_ROLES)
+    _check_size(len(checked))
+    batch = _Batch(await members_queries.get_program(program), clock.now(), checked)
+    await batch.store(actor, balances=False)
+    return batch.report()
 
 
 class _Batch:
     """The rows of one bulk command on their way: each ends with an outcome."""
 
-    def __init__(self, program: ProgramRecord, now: datetime, size: int) -> None:
+    def __init__(self, program: ProgramRecord, now: datetime, rows: Sequence[CheckedOrder | Refusal]) -> None:
         self.program = program
         self.now = now
-        self.found: list[Outcome | None] = [None] * size
-        self.open: dict[int, PurchaseInput] = {}
-        self.hashes: dict[int, bytes] = {}
+        self.found: list[Outcome | None] = [row if isinstance(row, Refusal) else None for row in rows]
+        self.open = {index: row for index, row in enumerate(rows) if not isinstance(row, Refusal)}
         self.repeats: dict[int, int] = {}
         self.owners: dict[int, UUID] = {}
+        self.members_new = 0
+        self.points_expired = 0
 
-    async def check(self, rows: Sequence[PurchaseInput]) -> None:
-        """Normalise and check each row by itself; refuse those that can never be right."""
-        stores = await members_queries.store_codes(self.program.id)
-        channels = {place.code for place in await members_queries.list_channels()}
-        for index, row in enumerate(rows):
-            try:
-                _check_channels(row, channels)
-                clean = normalise_identifier(row.member.channel, row.member.identifier, path="member")
-                member = IdentityRef(row.member.channel, clean)
-                order = order_rules.check_order(row.order, self.program, stores, self.now)
-            except Refusal as refusal:
-                self.found[index] = refusal
-            else:
-                self.open[index] = PurchaseInput(member, order)
-                self.hashes[index] = order_rules.content_hash(order, member, self.program.money_currency)
+    async def store(self, actor: Actor, *, balances: bool) -> None:
+        """Put on file what is new and can be; answer the rest."""
+        if self.open:
+            await self.find_stored()
+        if self.open:
+            await self.find_members()
+        if self.open:
+            await self.post(actor, balances=balances)
 
     async def find_stored(self) -> None:
         """Tell repetitions, in the batch and on file, from other orders under the same number."""
         first: dict[tuple[str, str], int] = {}
+        rows = self.open
         stored = await purchases_queries.load_stored(
-            self.program.id, [(row.order.channel, row.order.order_no) for row in self.open.values()]
+            self.program.id, [(row.order.channel, row.order.order_no) for row in rows.values()]
         )
-        for index, row in list(self.open.items()):
+        self.open = {}
+        for index, row in rows.items():
             number = (row.order.channel, row.order.order_no)
             if number in stored:
                 on_file = stored[number]
-                same = on_file.content_hash == self.hashes[index]
+                same = on_file.content_hash == row.content_hash
                 self.found[index] = (
                     PurchaseResult(on_file.id, on_file.member_id, on_file.points, replayed=True)
                     if same
@@ -106,21 +112,20 @@ class _Batch:
                 )
             elif number not in first:
                 first[number] = index
-                continue
-            elif self.hashes[first[number]] == self.hashes[index]:
+                self.open[index] = row
+            elif rows[first[number]].content_hash == row.content_hash:
                 self.repeats[index] = first[number]
             else:
                 self.found[index] = _conflict(row.order)
-            del self.open[index]
 
     async def find_members(self) -> None:
         """Find or make the members, take their locks, and refuse those who may not earn."""
-        refs = [row.member for row in self.open.values()]
+        refs = list({row.member for row in self.open.values()})
         if settings().register_unknown_members:
-            known = await members.ensure_members(refs)
+            known, self.members_new = await members.ensure_members(refs)
         else:
             known = await members_queries.load_ids(refs)
-        states = await members.lock_members([known[ref] for ref in refs if ref in known])
+        states = await members.lock_members(list(known.values()))
         for index, row in list(self.open.items()):
             member_id = known.get(row.member)
             if member_id is None:
@@ -133,51 +138,54 @@ class _Batch:
             else:
                 self.owners[index] = member_id
 
-    async def store(self, actor: Actor) -> None:
+    async def post(self, actor: Actor, *, balances: bool) -> None:
         """Put what is left on file, give the points, and say so."""
-        if not self.open:
-            return
-        owned = {
-            index: OwnedOrder(
+        owned = [
+            OwnedOrder(
                 id=new_id(),
                 member_id=self.owners[index],
                 order=row.order,
                 currency=self.program.money_currency,
                 points=order_rules.points_for(row.order.amount, self.program),
-                content_hash=self.hashes[index],
+                content_hash=row.content_hash,
             )
             for index, row in self.open.items()
-        }
-        await purchases.store_orders(self.program, list(owned.values()))
+        ]
+        await purchases.store_orders(self.program, owned)
         posted = await ledger.post_earnings(
             actor,
             self.program.code,
             [
                 Earning(one.member_id, one.points, Cause("purchase", str(one.id)), one.order.purchased_at)
-                for one in owned.values()
+                for one in owned
             ],
+            ring=balances,
         )
-        await purchases.say_recorded(self.program, list(owned.values()))
-        for index, one in owned.items():
-            self.found[index] = _result(one, posted.get(one.id))
+        await purchases.say_recorded(self.program, owned)
+        self.points_expired = posted.expired
+        for line, (index, one) in enumerate(zip(self.open, owned, strict=True)):
+            self.found[index] = _result(one, posted.find(line) if balances else None)
 
-    def outcomes(self) -> list[Outcome]:
-        """One per row; a repetition inside the batch answers as its first."""
-        answers: list[Outcome] = []
+    def report(self) -> BatchReport:
+        """What became of each row, in order; a repetition inside the batch answers as its first, replayed."""
+        outcomes: list[Outcome] = []
         for index, outcome in enumerate(self.found):
-            final = self.found[self.repeats[index]] if index in self.repeats else outcome
+            final = _repeated(self.found[self.repeats[index]]) if index in self.repeats else outcome
             if final is None:
                 raise RuntimeError("A row of a batch was left without an outcome.")
-            answers.append(final)
-        return answers
+            outcomes.append(final)
+        return BatchReport(outcomes, self.members_new, self.points_expired)
 
 
-def _check_channels(row: PurchaseInput, known: set[str]) -> None:
-    for code, path in ((row.member.channel, ["member", "channel"]), (row.order.channel, ["channel"])):
-        if code not in known:
-            raise UnknownChannel(
-                f"There is no channel {code!r}; known are {', '.join(sorted(known))}.", path=path, known=sorted(known)
-            )
+def _check_size(rows: int) -> None:
+    if not 1 <= rows <= BATCH_MAX:
+        raise InvalidInput(f"A batch has 1 to {BATCH_MAX} orders.", path=["rows"])
+
+
+def _repeated(first: Outcome | None) -> Outcome | None:
+    if isinstance(first, PurchaseResult):
+        return PurchaseResult(first.purchase_id, first.member_id, first.points, replayed=True)
+    return first
 
 
 def _conflict(order: Order) -> OrderConflict:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from engage.base.errors import Refusal
 from engage.domains.ledger.types import Balance
-from engage.domains.members.types import IdentityRef
+from engage.domains.members.types import IdentityRef, ProgramRecord
 from engage.domains.purchases.types import Order
 
 
@@ -20,10 +20,29 @@ class PurchaseInput:
 
 
 @dataclass(frozen=True, slots=True)
+class Desk:
+    """What orders of one program are checked against."""
+
+    program: ProgramRecord
+    channels: frozenset[str]
+    stores: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOrder:
+    """An order that can be right by itself: normalised, with the hash that tells a repetition."""
+
+    member: IdentityRef
+    order: Order
+    content_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class PurchaseResult:
     """What became of an order.
 
-    `balance` and `position` are those right after it; of a replayed one, which was on file already, they are None.
+    `balance` and `position` are those right after it; None of a replayed one, which was on file already, of one that
+    earned nothing, and of all in a file.
     """
 
     purchase_id: UUID
@@ -36,3 +55,12 @@ class PurchaseResult:
 
 Outcome = PurchaseResult | Refusal
 """Per row of a bulk command: what became of it, or why it was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What became of the orders of a batch, one by one and in sum."""
+
+    outcomes: list[Outcome]
+    members_new: int
+    points_expired: int

@@ -1,7 +1,8 @@
 """What the ledger says. The kernel writes these events itself; the names are its contract.
 
 Each one's stream is the member's, its audience the member and staff. Data of all but PointsExpiring: member_id,
-program, transfer_id, kind, amount (signed), reason, cause_type, cause_id, posted_at, balance {available pending held debt}.
+program, transfer_id, kind, amount (signed), reason, cause_type, cause_id, posted_at and balance, which holds
+available, pending, held and debt.
 """
 
 from __future__ import annotations

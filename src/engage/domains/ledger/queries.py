@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
-
-import orjson
 
 from engage.base import clock, db
 from engage.base.actor import ADMIN_ROLES, READING_ROLES, Actor, require
 from engage.base.errors import NotFound
 from engage.base.paging import Page, decode_cursor
+from engage.domains.ledger.events import BALANCE_CHANGES
 from engage.domains.ledger.types import (
     Balance,
     Cause,
     ExpiryLine,
     ExpirySchedule,
+    PointsChange,
+    PointsSeen,
     ProgramPoints,
     TransferKind,
     TransferRecord,
 )
+from engage.domains.members.events import member_stream
+from engage.realtime.cursor import Cursor
+from engage.realtime.deliveries import Change, Snapshot
+from engage.realtime.hub import Hub
+from engage.realtime.log import read_state
 
 BELOW_ALL = 2**62
 """A version that no account reaches: a statement begins below it."""
@@ -88,20 +95,46 @@ async def get_balance(actor: Actor, member_id: UUID, program: str) -> Balance:
     return balance
 
 
-async def get_balance_and_head(actor: Actor, member_id: UUID, program: str) -> tuple[Balance, int]:
-    """The effective balance together with the position of the member's stream, in one statement: a snapshot."""
+async def watch_points(
+    actor: Actor, hub: Hub, *, member_id: UUID, program: str, after: str | None = None
+) -> AsyncIterator[PointsSeen]:
+    """A member's balance as it stands, then each change of it; with `after`, first what was missed since that cursor.
+
+    Ends with a refusal of `engage.realtime.errors` when this process stops or the reader is too slow.
+    Raises Forbidden, InvalidInput for what is no cursor, NotFound for an unknown program.
+    """
     require(actor, READING_ROLES, own=member_id)
-    row = await db.fetch_row(
-        "SELECT (SELECT value FROM engage.ledger_balances(ARRAY[$1::uuid], $2, $3)) AS balance,"
-        " coalesce((SELECT position FROM stream_heads WHERE id = 'member:' || $1::uuid), 0) AS head",
-        member_id,
-        program,
-        clock.now(),
+    if not await db.fetch_value("SELECT engage.program_id($1) IS NOT NULL", program):
+        raise NotFound(f"There is no program {program!r}.", path=["program"])
+    stream = member_stream(member_id)
+    subscription = hub.subscribe(
+        stream,
+        snapshot=lambda: read_state(stream, db.Fetch(BALANCES, (member_id,), (program, clock.now()))),
+        after=None if after is None else Cursor.decode(after),
+        lag="coalesce",
+        topic=lambda ring: "balance" if ring.name in BALANCE_CHANGES and ring.data["program"] == program else None,
     )
-    if row is None:
-        raise NotFound("There is no such member.", path=["memberId"])
-    balance = Balance() if row["balance"] is None else balance_of(orjson.loads(row["balance"]))
-    return balance, row["head"]
+    async with subscription as deliveries:
+        async for delivery in deliveries:
+            yield _seen(delivery)
+
+
+def _seen(delivery: Snapshot[Balance] | Change) -> PointsSeen:
+    cursor = delivery.cursor
+    if isinstance(delivery, Snapshot):
+        position = cursor.position
+        return PointsSeen(cursor.encode(), position, position, delivery.state, delivery.reset, None)
+    data = delivery.ring.data
+    change = PointsChange(
+        transfer_id=UUID(data["transfer_id"]),
+        kind=TransferKind(data["kind"]),
+        amount=data["amount"],
+        reason=data["reason"],
+        cause=None if data["cause_type"] is None else Cause(data["cause_type"], data["cause_id"]),
+        posted_at=datetime.fromisoformat(data["posted_at"]),
+    )
+    balance = balance_of(data["balance"])
+    return PointsSeen(cursor.encode(), delivery.position, delivery.from_position, balance, reset=False, change=change)
 
 
 async def get_program_points(actor: Actor, program: str) -> ProgramPoints:

@@ -16,7 +16,7 @@ HORIZON = timedelta(days=366 * 100)
 
 def check_amount(amount: int, *, path: str = "amount") -> int:
     """A number of points that can be moved. Raises InvalidInput outside 1..2^53 - 1."""
-    if not 1 <= amount <= POINTS_MAX:
+    if not 1 <= amount <= POINTS_MAX or amount % 1:
         raise InvalidInput(f"An amount is a whole number from 1 to {POINTS_MAX}; {amount} is outside.", path=[path])
     return amount
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import orjson
 
 from engage.base import clock, db
@@ -17,7 +19,7 @@ from engage.base.ids import new_id
 from engage.base.settings import settings
 from engage.domains.ledger import rules
 from engage.domains.ledger.errors import InsufficientPoints, MemberNotActive
-from engage.domains.ledger.events import BALANCE_CHANGES
+from engage.domains.ledger.events import POINTS_EXPIRED
 from engage.domains.ledger.queries import balance_of
 from engage.domains.ledger.types import Cause, Earning, Posted
 from engage.outbox import handlers_json, knock_if_promised
@@ -27,6 +29,7 @@ from engage.realtime.rings import Ring
 SPEND = "SELECT engage.ledger_spend($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)"
 EARN = "SELECT engage.ledger_earn($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)"
 EARN_MANY = "SELECT * FROM engage.ledger_post_earnings($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
+REMIND = "SELECT last_account, rings FROM engage.ledger_remind($1,$2,$3,$4,$5)"
 SWEEP = "SELECT due, rings FROM engage.ledger_sweep($1,$2,$3)"
 
 
@@ -92,10 +95,13 @@ async def earn_points(
     return _answer(orjson.loads(answer))
 
 
-async def post_earnings(actor: Actor, program: str, earnings: Sequence[Earning]) -> dict[UUID, Posted]:
+async def post_earnings(
+    actor: Actor, program: str, earnings: Sequence[Earning], *, ring: bool = True
+) -> PostedEarnings:
     """Give points to many members at once, inside the caller's transaction and under the members' locks.
 
-    Earnings of 0 open the account and move nothing. Answers what was posted, by the id of the cause.
+    Earnings of 0 open the account and move nothing. `ring=False` is for a caller that records a later event in each
+    of these streams: its ring is enough, as subscribers then read from the log what came before it.
     Says `ledger.points_earned.v1` for each, `ledger.points_expired.v1` for what had expired already.
     """
     now = clock.now()
@@ -115,13 +121,36 @@ async def post_earnings(actor: Actor, program: str, earnings: Sequence[Earning])
         now,
         handlers_json(),
     )
-    rings = [Ring(row["stream"], row["position"], row["name"], orjson.loads(row["data"])) for row in rows]
-    _ring(rings)
-    return {
-        UUID(ring.data["cause_id"]): _posted(ring.data, ring.position, replayed=False)
-        for row, ring in zip(rows, rings, strict=True)
-        if row["line"] is not None
-    }
+    if ring:
+        _ring([Ring(row["stream"], row["position"], row["name"], orjson.loads(row["data"])) for row in rows])
+    else:
+        knock_if_promised({row["name"] for row in rows})
+    return PostedEarnings(rows)
+
+
+class PostedEarnings:
+    """What a bulk earning posted, by line (0, 1, 2 …). Decoded only when asked for: an import asks for nothing."""
+
+    def __init__(self, rows: Sequence[asyncpg.Record]) -> None:
+        self._earned = {row["line"] - 1: row for row in rows if row["line"] is not None}
+        last = max((at for at, row in enumerate(rows) if row["line"] is not None), default=len(rows))
+        self._expired = {
+            row["stream"]: orjson.loads(row["data"]) for row in rows[last + 1 :] if row["name"] == POINTS_EXPIRED
+        }
+
+    @property
+    def expired(self) -> int:
+        """How many of these points had expired already."""
+        return sum(-int(data["amount"]) for data in self._expired.values())
+
+    def find(self, line: int) -> Posted | None:
+        """What was posted for one line, with the balance after all that had expired; None for an amount of 0."""
+        row = self._earned.get(line)
+        if row is None:
+            return None
+        posted = _posted(orjson.loads(row["data"]), row["position"], replayed=False)
+        expired = self._expired.get(row["stream"])
+        return posted if expired is None else replace(posted, balance=balance_of(expired["balance"]))
 
 
 @db.statement_command
@@ -136,6 +165,20 @@ async def sweep_due(limit: int) -> int:
         return 0
     _ring_values(orjson.loads(row["rings"]))
     return int(row["due"])
+
+
+@db.statement_command
+async def remind_expiring(days: Sequence[int], after: UUID, limit: int) -> UUID | None:
+    """Remind the owners of up to `limit` accounts after `after` of points that expire within these distances.
+
+    Answers the last account looked at, or None when there are no more. Says PointsExpiring.
+    """
+    row = await db.fetch_row(REMIND, list(days), after, limit, clock.now(), handlers_json())
+    if row is None:
+        return None
+    _ring_values(orjson.loads(row["rings"]))
+    last: UUID | None = row["last_account"]
+    return last
 
 
 def _key(operation: str, member_id: UUID, key: str, *command_input: object) -> IdempotencyKey:
@@ -190,4 +233,4 @@ def _ring_values(values: list[dict[str, Any]]) -> None:
 def _ring(rings: Sequence[Ring]) -> None:
     if rings:
         ring_after_commit(rings)
-        knock_if_promised({ring.name for ring in rings} & BALANCE_CHANGES)
+        knock_if_promised({ring.name for ring in rings})

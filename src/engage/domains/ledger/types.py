@@ -162,3 +162,30 @@ class ProgramPoints:
     expired: int
     reversed: int
     outstanding: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointsChange:
+    """The transfer behind a change of a balance."""
+
+    transfer_id: UUID
+    kind: TransferKind
+    amount: int
+    reason: str
+    cause: Cause | None
+    posted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PointsSeen:
+    """What a subscriber of a balance sees: the balance after `from_position`..`position` of the member's stream.
+
+    `change` is None in a snapshot; `reset` says that what was known before is void; `cursor` resumes from here.
+    """
+
+    cursor: str
+    position: int
+    from_position: int
+    balance: Balance
+    reset: bool
+    change: PointsChange | None

@@ -24,6 +24,10 @@ class MemberRegistered(Event):
         """The member's own."""
         return member_stream(self.member_id)
 
+    def data(self) -> dict[str, object]:
+        """Id and time."""
+        return {"member_id": str(self.member_id), "registered_at": self.registered_at}
+
 
 def member_stream(member_id: UUID) -> str:
     """The stream of everything that happens to one member, over all domains."""

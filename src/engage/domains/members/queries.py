@@ -10,11 +10,10 @@ from uuid import UUID
 import asyncpg
 
 from engage.base import db
-from engage.base.actor import ADMIN_ROLES, READING_ROLES, Actor, Role, require
-from engage.base.errors import Forbidden, NotFound
+from engage.base.actor import ADMIN_ROLES, READING_ROLES, Actor, require
+from engage.base.errors import NotFound
 from engage.domains.members.errors import UnknownChannel
 from engage.domains.members.models import Channel, Program, Store
-from engage.domains.members.rules import normalise_identifier
 from engage.domains.members.types import (
     IdentityRef,
     KnownIdentity,
@@ -52,19 +51,6 @@ PROFILES: db.Reading[MemberRecord | None] = db.Reading(
     "SELECT key, value FROM engage.members_profiles($1)", _member, None
 )
 """Profiles of members by id."""
-
-
-async def find_member_id(actor: Actor, ref: IdentityRef) -> UUID | None:
-    """Whom one channel knows under an identifier; None when nobody.
-
-    Raises Forbidden for a member who asks for anyone else, whether or not there is such a person.
-    """
-    require(actor, READING_ROLES, own=actor.member_id)
-    clean = normalise_identifier(ref.channel, ref.identifier)
-    found = await db.fetch_row("SELECT member_id FROM engage.members_by_identity($1, $2)", [ref.channel], [clean])
-    if actor.role is Role.MEMBER and (found is None or found["member_id"] != actor.member_id):
-        raise Forbidden("Your role MEMBER may look up yourself only.")
-    return None if found is None else found["member_id"]
 
 
 async def load_ids(refs: Sequence[IdentityRef]) -> dict[IdentityRef, UUID]:

@@ -80,15 +80,15 @@ async def _add_identities(owned: Sequence[tuple[UUID, IdentityRef]]) -> int:
 
 
 @db.command
-async def ensure_members(refs: Sequence[IdentityRef]) -> dict[IdentityRef, UUID]:
-    """The members of these identities (normalised), made where nobody is known. For commands of domains above.
+async def ensure_members(refs: Sequence[IdentityRef]) -> tuple[dict[IdentityRef, UUID], int]:
+    """The members of these identities (normalised), made where nobody is known, and how many were made.
 
-    Says MemberRegistered for each new one. Repeats itself when another till registers the same person meanwhile.
+    For commands of domains above. Says MemberRegistered for each new one. Repeats itself when another till registers the same person meanwhile.
     """
     known = await queries.load_ids(refs)
     missing = sorted({ref for ref in refs if ref not in known}, key=lambda ref: (ref.channel, ref.identifier))
     if not missing:
-        return known
+        return known, 0
     now = clock.now()
     made = {ref: new_id() for ref in missing}
     await db.execute(
@@ -98,7 +98,7 @@ async def ensure_members(refs: Sequence[IdentityRef]) -> dict[IdentityRef, UUID]
     if await _add_identities([(member_id, ref) for ref, member_id in made.items()]) < len(made):
         raise db.Retry("Someone else registered one of these members just now.")
     await record(*(MemberRegistered(member_id, now) for member_id in made.values()))
-    return known | made
+    return known | made, len(made)
 
 
 async def lock_members(member_ids: Sequence[UUID]) -> dict[UUID, MemberState]:

@@ -30,3 +30,15 @@ class PurchaseRecorded(Event):
     def stream(self) -> str:
         """The member's own."""
         return member_stream(self.member_id)
+
+    def data(self) -> dict[str, object]:
+        """Ids and figures; the amount is text, since a JSON number would lose decimals."""
+        return {
+            "purchase_id": str(self.purchase_id),
+            "member_id": str(self.member_id),
+            "program": self.program,
+            "amount": str(self.amount),
+            "currency": self.currency,
+            "points": self.points,
+            "purchased_at": self.purchased_at,
+        }

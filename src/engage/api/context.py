@@ -1,0 +1,96 @@
+"""What an operation carries with it: who calls, in which request, and what reads for all its fields at once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from strawberry.types import Info
+
+from engage.base import db
+from engage.base.actor import Actor
+from engage.base.errors import Unauthenticated
+from engage.base.ids import new_id
+from engage.realtime.hub import Hub
+
+T = TypeVar("T")
+Call = tuple[db.Reading[Any], tuple[object, ...]]
+
+
+class Together:
+    """Collects what the fields of one operation ask for and reads it in one round trip.
+
+    Fields that are resolved in the same turn of the event loop are read together, whatever they read and of however
+    many members. Nothing is kept afterwards, so that a subscription never sees an old row.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: dict[Call, dict[UUID, asyncio.Future[Any]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def load(self, reading: db.Reading[T], member_id: UUID, *args: object) -> asyncio.Future[T]:
+        """The reading's value for one member, when the present turn's statement has answered."""
+        if not self._wanted:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._start)
+        of_members = self._wanted.setdefault((reading, args), {})
+        future = of_members.get(member_id)
+        if future is None:
+            future = of_members[member_id] = asyncio.get_running_loop().create_future()
+        return future
+
+    def _start(self) -> None:
+        wanted, self._wanted = self._wanted, {}
+        task = asyncio.get_running_loop().create_task(_read(wanted))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _read(wanted: dict[Call, dict[UUID, asyncio.Future[Any]]]) -> None:
+    try:
+        fetches = [db.Fetch(reading, tuple(members), args) for (reading, args), members in wanted.items()]
+        answers = await db.fetch_together(fetches)
+    except BaseException as error:
+        for members in wanted.values():
+            for future in members.values():
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()  # marked as seen: whoever still waits gets it, nobody else has to
+        if not isinstance(error, Exception):
+            raise
+        return
+    for ((reading, _), members), found in zip(wanted.items(), answers, strict=True):
+        for member_id, future in members.items():
+            if not future.done():
+                future.set_result(found.get(str(member_id), reading.absent))
+
+
+@dataclass(slots=True)
+class Context:
+    """One operation's surroundings. A socket makes a fresh one for each operation and for each event."""
+
+    caller: Actor | None
+    hub: Hub
+    holds_until: datetime | None = None
+    request_id: str = field(default_factory=lambda: str(new_id()))
+    together: Together = field(default_factory=Together)
+
+    @property
+    def actor(self) -> Actor:
+        """Who calls. Raises Unauthenticated where no token came."""
+        if self.caller is None:
+            raise Unauthenticated("This takes a token: send the header Authorization: Bearer <token>.")
+        return self.caller
+
+    def fresh(self) -> Context:
+        """The same caller and request with a loader of its own."""
+        return Context(self.caller, self.hub, self.holds_until, self.request_id)
+
+
+def context_of(info: Info) -> Context:
+    """The context behind a resolver's `info`."""
+    context: Context = info.context
+    return context

@@ -1,0 +1,183 @@
+"""Refusals on their way out: problems of mutations, `extensions.code` of queries, and a mask over the rest.
+
+A problem that a command can give is a member of its result union; a client that cares for none of them asks for
+`... on Problem { code message path }`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import strawberry
+import structlog
+from graphql import GraphQLError
+
+from engage.api.enums import MemberState
+from engage.api.scalars import Points
+from engage.base import errors as base_errors
+from engage.base.errors import Refusal, Unavailable
+from engage.domains.ledger import errors as ledger_errors
+from engage.domains.members import errors as members_errors
+from engage.domains.purchases import errors as purchases_errors
+
+log = structlog.get_logger(__name__)
+
+
+@strawberry.enum(description="What stood in the way, for programs to act on.")
+class ProblemCode(Enum):
+    """Stable codes; each problem type has its own."""
+
+    INVALID_INPUT = "INVALID_INPUT"
+    NOT_FOUND = "NOT_FOUND"
+    FORBIDDEN = "FORBIDDEN"
+    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    INSUFFICIENT_POINTS = "INSUFFICIENT_POINTS"
+    MEMBER_NOT_ACTIVE = "MEMBER_NOT_ACTIVE"
+    IDENTITY_TAKEN = "IDENTITY_TAKEN"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    UNKNOWN_CHANNEL = "UNKNOWN_CHANNEL"
+    UNKNOWN_MEMBER = "UNKNOWN_MEMBER"
+    UNKNOWN_CURRENCY = "UNKNOWN_CURRENCY"
+    UNKNOWN_STORE = "UNKNOWN_STORE"
+    ORDER_CONFLICT = "ORDER_CONFLICT"
+
+
+@strawberry.interface(description="Why a command did nothing.")
+class Problem:
+    """What every problem tells."""
+
+    code: ProblemCode = strawberry.field(description="The kind of problem, for programs.")
+    message: str = strawberry.field(description="A sentence for developers that says what would be right.")
+    path: list[str] | None = strawberry.field(description="The input field that is meant, from the input's root.")
+
+
+@strawberry.type(description="A value that can never be right.")
+class InvalidInput(Problem):
+    """See engage.base.errors."""
+
+
+@strawberry.type(description="What was named is not there.")
+class NotFound(Problem):
+    """See engage.base.errors."""
+
+
+@strawberry.type(description="Your role may not do this.")
+class Forbidden(Problem):
+    """See engage.base.errors."""
+
+
+@strawberry.type(description="The idempotency key was used before with other input.")
+class IdempotencyConflict(Problem):
+    """See engage.base.errors."""
+
+
+@strawberry.type(description="The command ran out of time and may have happened: repeat it with the same key.")
+class OutcomeUnknown(Problem):
+    """See engage.base.errors."""
+
+
+@strawberry.type(description="The member has fewer points than are needed.")
+class InsufficientPoints(Problem):
+    """See engage.domains.ledger.errors."""
+
+    available: Points = strawberry.field(description="What the member can spend now.")
+    required: Points = strawberry.field(description="What the command needs.")
+
+
+@strawberry.type(description="The member's state lets no points move this way.")
+class MemberNotActive(Problem):
+    """See engage.domains.ledger.errors."""
+
+    state: MemberState = strawberry.field(description="The member's state.")
+
+
+@strawberry.type(description="Another member is known under this identity.")
+class IdentityTaken(Problem):
+    """See engage.domains.members.errors."""
+
+
+@strawberry.type(description="Something of this code is there already.")
+class AlreadyExists(Problem):
+    """See engage.domains.members.errors."""
+
+
+@strawberry.type(description="There is no such channel.")
+class UnknownChannel(Problem):
+    """See engage.domains.members.errors."""
+
+    known: list[str] = strawberry.field(description="The channels that there are.")
+
+
+@strawberry.type(description="Nobody is known under this identity, and purchases register no new members here.")
+class UnknownMember(Problem):
+    """See engage.domains.members.errors."""
+
+
+@strawberry.type(description="The program does not take this currency.")
+class UnknownCurrency(Problem):
+    """See engage.domains.purchases.errors."""
+
+    known: list[str] = strawberry.field(description="The currencies that it takes.")
+
+
+@strawberry.type(description="The program has no such store.")
+class UnknownStore(Problem):
+    """See engage.domains.purchases.errors."""
+
+
+@strawberry.type(description="The order number is on file with other content.")
+class OrderConflict(Problem):
+    """See engage.domains.purchases.errors."""
+
+
+PROBLEMS: dict[type[Refusal], type[Problem]] = {
+    base_errors.InvalidInput: InvalidInput,
+    base_errors.NotFound: NotFound,
+    base_errors.Forbidden: Forbidden,
+    base_errors.IdempotencyConflict: IdempotencyConflict,
+    base_errors.OutcomeUnknown: OutcomeUnknown,
+    ledger_errors.InsufficientPoints: InsufficientPoints,
+    ledger_errors.MemberNotActive: MemberNotActive,
+    members_errors.IdentityTaken: IdentityTaken,
+    members_errors.AlreadyExists: AlreadyExists,
+    members_errors.UnknownChannel: UnknownChannel,
+    members_errors.UnknownMember: UnknownMember,
+    purchases_errors.UnknownCurrency: UnknownCurrency,
+    purchases_errors.UnknownStore: UnknownStore,
+    purchases_errors.OrderConflict: OrderConflict,
+}
+
+
+def problem_of(refusal: Refusal) -> Problem:
+    """The problem that tells of this refusal."""
+    kind = PROBLEMS[type(refusal)]
+    return kind(code=ProblemCode(refusal.code), message=refusal.message, path=refusal.path, **refusal.extras)
+
+
+def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    """An error as clients see it: refusals with their code, faults of the document as they are, the rest masked."""
+    cause = error.original_error
+    while isinstance(cause, GraphQLError) and cause.original_error is not None:
+        cause = cause.original_error
+    shown: dict[str, Any] = dict(error.formatted)
+    if isinstance(cause, Refusal):
+        shown["message"] = cause.message
+        shown["extensions"] = {"code": cause.code, **cause.extras}
+        if cause.path:
+            shown["extensions"]["path"] = cause.path
+    elif isinstance(cause, TimeoutError):
+        shown["message"] = "The operation took too long and was ended."
+        shown["extensions"] = {"code": "TIMEOUT", "requestId": request_id}
+    elif isinstance(cause, Unavailable):
+        shown["message"] = "engage cannot reach its database right now; try again in a moment."
+        shown["extensions"] = {"code": "UNAVAILABLE", "requestId": request_id}
+        log.warning("unavailable", request_id=request_id, error=str(cause))
+    elif cause is None or isinstance(cause, GraphQLError):
+        shown.setdefault("extensions", {}).setdefault("code", "BAD_REQUEST")
+    else:
+        shown["message"] = f"Something went wrong on our side. Please report request {request_id}."
+        shown["extensions"] = {"code": "INTERNAL", "requestId": request_id}
+        log.error("unexpected error", request_id=request_id, path=error.path, exc_info=cause)
+    return shown

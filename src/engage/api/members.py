@@ -1,0 +1,238 @@
+"""Members: the unified profile, and registration."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+
+import strawberry
+from strawberry.types import Info
+
+from engage.api.context import context_of
+from engage.api.enums import MemberState
+from engage.api.errors import (
+    Forbidden,
+    IdentityTaken,
+    InvalidInput,
+    UnknownChannel,
+)
+from engage.api.fields import field, mutation
+from engage.api.ledger import (
+    DEFAULT_PROGRAM,
+    Balance,
+    ExpirySchedule,
+    Program,
+    Transfer,
+    balance,
+    expiry_schedule,
+    transfer,
+    transfer_cursor,
+)
+from engage.api.notifications import Message, message_node
+from engage.api.purchases import Purchase, purchase
+from engage.api.relay import After, Connection, First, connection, global_id, local_id
+from engage.base import clock
+from engage.base.errors import InvalidInput as InvalidInputRefusal
+from engage.base.errors import NotFound
+from engage.base.paging import check_first, encode_cursor
+from engage.domains.ledger import queries as ledger
+from engage.domains.members import service
+from engage.domains.members import types as plain
+from engage.domains.notifications import queries as notifications
+from engage.domains.profiles import queries as profiles
+from engage.domains.purchases import queries as purchases
+
+
+@strawberry.type(description="How one channel knows a person.")
+class Identity:
+    """Unique in its channel."""
+
+    channel: str = strawberry.field(description="Code of the channel.")
+    identifier: str = strawberry.field(description="What the channel knows the person under, normalised.")
+    verified_at: datetime | None = strawberry.field(description="When it was proved to be theirs.")
+
+
+@strawberry.input(description="A person as one channel names them.")
+class IdentityInput:
+    """Channel and identifier."""
+
+    channel: str = strawberry.field(description="Code of a channel, such as card, phone, email or app.")
+    identifier: str = strawberry.field(description="1 to 200 characters.")
+
+
+def identity_ref(given: IdentityInput) -> plain.IdentityRef:
+    """The identity for a command or query."""
+    return plain.IdentityRef(given.channel, given.identifier)
+
+
+@strawberry.type(description="A person, once for the whole organisation whatever the channel.")
+class Member:
+    """The unified profile. Who may see the member may see all of it."""
+
+    record: strawberry.Private[plain.MemberRecord]
+    id: strawberry.ID = strawberry.field(description="Global id.")
+    state: MemberState = strawberry.field(description="What the member may do.")
+    display_name: str | None = strawberry.field(description="What to call them.")
+    locale: str = strawberry.field(description="Language of texts for them, such as zh-CN.")
+    birthday: date | None = strawberry.field(description="Day of birth.")
+    created_at: datetime = strawberry.field(description="When they registered.")
+    identities: list[Identity] = strawberry.field(description="What the channels know them under.")
+
+    @field("Points in a program; all zero where none have ever moved.")
+    async def balance(self, info: Info, program: Program = DEFAULT_PROGRAM) -> Balance:
+        """Effective: right now, however late the sweep is."""
+        together = context_of(info).together
+        return balance(await together.load(ledger.BALANCES, self.record.id, program, clock.now()))
+
+    @field("What expires when.")
+    async def expiry_schedule(
+        self,
+        info: Info,
+        program: Program = DEFAULT_PROGRAM,
+        first: Annotated[int, strawberry.argument(description="How many days to list, 1 to 100.")] = 12,
+    ) -> ExpirySchedule:
+        """Adds up to the available points."""
+        together = context_of(info).together
+        found = await together.load(ledger.SCHEDULES, self.record.id, program, check_first(first), clock.now())
+        return expiry_schedule(found)
+
+    @field("The statement of a program, newest first.")
+    async def transactions(
+        self, info: Info, first: First, after: After = None, program: Program = DEFAULT_PROGRAM
+    ) -> Connection[Transfer]:
+        """Every movement, with the balance after it."""
+        below = ledger.statement_below(after)
+        rows = await context_of(info).together.load(
+            ledger.STATEMENTS, self.record.id, program, check_first(first), below
+        )
+        return connection(ledger.statement_page(rows, first), transfer, transfer_cursor)
+
+    @field("Orders in all programs, newest first.")
+    async def purchases(self, info: Info, first: First, after: After = None) -> Connection[Purchase]:
+        """With the points that each has earned."""
+        below = purchases.purchases_below(after)
+        rows = await context_of(info).together.load(purchases.PURCHASES, self.record.id, check_first(first), *below)
+        return connection(purchases.purchases_page(rows, first), purchase, purchases.purchase_cursor)
+
+    @field("The in-app inbox, newest first.")
+    async def messages(
+        self,
+        info: Info,
+        first: First,
+        after: After = None,
+        unread_only: Annotated[bool, strawberry.argument(description="Leave out what has been read.")] = False,  # noqa: FBT002 -- GraphQL names its arguments
+        locale: Annotated[
+            str | None, strawberry.argument(description="Language of the texts; the member's if left out.")
+        ] = None,
+    ) -> Connection[Message]:
+        """In the member's language unless another is asked for."""
+        below = notifications.messages_below(after)
+        rows = await context_of(info).together.load(
+            notifications.MESSAGES, self.record.id, check_first(first), below, unread_only
+        )
+        page = notifications.messages_page(rows, first)
+        language = locale or self.record.locale
+        return connection(page, lambda row: message_node(row, language), lambda row: encode_cursor(str(row.id)))
+
+    @field("How many messages are unread.")
+    async def unread_count(self, info: Info) -> int:
+        """For a badge."""
+        return await context_of(info).together.load(notifications.UNREAD, self.record.id)
+
+
+def member_node(record: plain.MemberRecord) -> Member:
+    """A member for the API."""
+    return Member(
+        record=record,
+        id=global_id("Member", record.id),
+        state=record.state,
+        display_name=record.display_name,
+        locale=record.locale,
+        birthday=record.birthday,
+        created_at=record.created_at,
+        identities=[
+            Identity(channel=one.channel, identifier=one.identifier, verified_at=one.verified_at)
+            for one in record.identities
+        ],
+    )
+
+
+@strawberry.type
+class MembersQuery:
+    """Reads of members."""
+
+    @field("The member whose token this is. Role: MEMBER.")
+    async def me(self, info: Info) -> Member:
+        """Raises Forbidden for others' tokens."""
+        actor = context_of(info).actor
+        if actor.member_id is None:
+            raise NotFound("This token is not a member's; ask for member(id:) instead.")
+        return member_node(await profiles.get_profile(actor, actor.member_id))
+
+    @field(
+        "A member by id or by identity; give exactly one. Errors: NOT_FOUND, FORBIDDEN. "
+        "Roles: the member, STAFF, MODERATOR, ADMIN, SERVICE."
+    )
+    async def member(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID | None, strawberry.argument(description="Global id.")] = None,  # noqa: A002 -- the API's word
+        identity: Annotated[
+            IdentityInput | None, strawberry.argument(description="What a channel knows the person under.")
+        ] = None,
+    ) -> Member | None:
+        """One round trip; what is asked of the member takes one more, however much it is."""
+        actor = context_of(info).actor
+        if (id is None) == (identity is None):
+            raise InvalidInputRefusal("Name the member by id or by identity, one of the two.", path=["id"])
+        if id is not None:
+            return member_node(await profiles.get_profile(actor, local_id("Member", id, path=["id"])))
+        if identity is not None:
+            return member_node(await profiles.get_profile_by_identity(actor, identity_ref(identity)))
+        return None
+
+
+@strawberry.input(description="A new member.")
+class RegisterMemberInput:
+    """See registerMember."""
+
+    identities: list[IdentityInput] = strawberry.field(description="1 to 20; each unique in its channel.")
+    display_name: str | None = strawberry.field(default=None, description="What to call them.")
+    locale: str = strawberry.field(default=service.DEFAULT_LOCALE, description="Language of texts, such as zh-CN.")
+    birthday: date | None = strawberry.field(default=None, description="Day of birth.")
+
+
+@strawberry.type(description="The member is registered.")
+class RegisterMemberPayload:
+    """See registerMember."""
+
+    member: Member = strawberry.field(description="The new member.")
+
+
+RegisterMemberResult = Annotated[
+    RegisterMemberPayload | InvalidInput | Forbidden | IdentityTaken | UnknownChannel,
+    strawberry.union("RegisterMemberResult", description="What registerMember answers."),
+]
+
+
+@strawberry.type
+class MembersMutation:
+    """Commands of members."""
+
+    @mutation(
+        "Register a person under their identities. Repeated, it answers IDENTITY_TAKEN. Roles: STAFF, ADMIN, SERVICE."
+    )
+    async def register_member(
+        self,
+        info: Info,
+        data: Annotated[RegisterMemberInput, strawberry.argument(name="input", description="The new member.")],
+    ) -> RegisterMemberResult:
+        """See engage.domains.members.service.register_member."""
+        record = await service.register_member(
+            context_of(info).actor,
+            identities=[identity_ref(one) for one in data.identities],
+            display_name=data.display_name,
+            locale=data.locale,
+            birthday=data.birthday,
+        )
+        return RegisterMemberPayload(member=member_node(record))

@@ -1,0 +1,210 @@
+"""The schema: the domains' files merged into one, and how its operations are executed.
+
+A document is parsed, validated and compiled once and kept; refusals and unknown errors are put into the form that
+clients see in one place. Every transport executes through `Schema.run` or `Schema.stream`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from functools import lru_cache
+from inspect import isawaitable
+from typing import Any
+
+import strawberry
+from graphql import DocumentNode, GraphQLError, OperationType, get_operation_ast, parse, validate
+from graphql.execution import ExecutionResult as CoreResult
+from graphql.execution import create_source_event_stream, execute
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.tools import merge_types
+from strawberry.types import ExecutionResult
+from strawberry.types.execution import PreExecutionError
+
+from engage.api.compiler import CompiledOperation, compile_event, compile_operation
+from engage.api.context import Context
+from engage.api.earning import EarningMutation
+from engage.api.errors import formatted
+from engage.api.ledger import LedgerMutation, LedgerSubscription
+from engage.api.members import MembersMutation, MembersQuery
+from engage.api.notifications import NotificationsMutation
+from engage.api.programs import ProgramsMutation, ProgramsQuery
+from engage.api.scalars import SCALARS
+from engage.base.errors import OutcomeUnknown
+from engage.base.settings import settings
+
+DOCUMENTS_KEPT = 500
+"""Documents whose parsed, validated and compiled form is kept; those of apps are a few dozen."""
+TOKENS_MAX = 1000
+
+Formatted = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of a document: what it is, and its compiled form where it has one."""
+
+    document: DocumentNode
+    kind: OperationType
+    name: str | None
+    compiled: CompiledOperation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """A document that cannot be executed, and why."""
+
+    errors: list[GraphQLError]
+
+
+class Schema(strawberry.Schema):
+    """engage's schema with its own way of execution."""
+
+    def prepare(self, query: str, name: str | None) -> Operation | Faulty:
+        """The operation, parsed, validated and compiled; kept for the next time."""
+        return self._prepared(query, name)
+
+    @lru_cache(maxsize=DOCUMENTS_KEPT)  # noqa: B019 -- one schema lives as long as the process
+    def _prepared(self, query: str, name: str | None) -> Operation | Faulty:
+        try:
+            document = parse(query, max_tokens=TOKENS_MAX)
+        except GraphQLError as error:
+            return Faulty([error])
+        if errors := validate(self._schema, document):
+            return Faulty(errors)
+        node = get_operation_ast(document, name)
+        if node is None:
+            return Faulty([GraphQLError("Name one of the document's operations in operationName.")])
+        compiler = compile_event if node.operation is OperationType.SUBSCRIPTION else compile_operation
+        return Operation(document, node.operation, name, compiler(self._schema, document, name))
+
+    async def run(self, operation: Operation, variables: dict[str, Any] | None, context: Context) -> Formatted:
+        """Execute a query or mutation; answers what goes to the client, `data` and `errors`.
+
+        A mutation that runs out of time may have happened, and says so.
+        """
+        try:
+            async with asyncio.timeout(settings().operation_timeout_s):
+                result = await self._execute(operation, None, variables, context)
+        except TimeoutError as error:
+            cause: Exception = error
+            if operation.kind is OperationType.MUTATION:
+                cause = OutcomeUnknown("The command ran out of time and may have happened; repeat it with its key.")
+            result = CoreResult(None, [GraphQLError("", original_error=cause)])
+        return answer(result, context)
+
+    async def _execute(
+        self, operation: Operation, root: object, variables: dict[str, Any] | None, context: Context
+    ) -> CoreResult:
+        if operation.compiled is not None:
+            return await operation.compiled.execute(root_value=root, context=context, variables=variables)
+        result = execute(
+            self._schema,
+            operation.document,
+            root_value=root,
+            context_value=context,
+            variable_values=variables,
+            operation_name=operation.name,
+        )
+        return result if isinstance(result, CoreResult) else await result
+
+    async def events(
+        self, operation: Operation, variables: dict[str, Any] | None, context: Context
+    ) -> AsyncIterator[Formatted]:
+        """Execute a subscription: one answer for each event; a last one with errors where it is ended."""
+        source = await self._source(operation, variables, context)
+        if isinstance(source, CoreResult):
+            yield answer(source, context)
+            return
+        try:
+            async for event in source:
+                yield answer(await self._execute(operation, event, variables, context.fresh()), context)
+        except Exception as error:  # noqa: BLE001 -- whatever ends the source is told to the client, masked
+            yield answer(CoreResult(None, [_located(error)]), context)
+        finally:
+            await source.aclose()
+
+    async def _source(
+        self, operation: Operation, variables: dict[str, Any] | None, context: Context
+    ) -> AsyncGenerator[Any, None] | CoreResult:
+        executor = StrawberryGraphQLCoreExecutionContext.build(
+            self._schema, operation.document, None, context, variables, operation.name
+        )
+        if isinstance(executor, list):
+            return CoreResult(None, executor)
+        source: Any = create_source_event_stream(executor)
+        return await source if isawaitable(source) else source  # type: ignore[no-any-return]
+
+    async def stream(  # type: ignore[override]
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Context | None = None,
+        root_value: object = None,  # noqa: ARG002 -- the library passes it
+        operation_name: str | None = None,
+        operation_extensions: dict[str, Any] | None = None,  # noqa: ARG002 -- the library passes it
+    ) -> AsyncGenerator[ExecutionResult, None]:
+        """Execute any operation of a socket; what the library's websocket protocol calls."""
+        if context_value is None:
+            raise RuntimeError("An operation needs a context.")
+        return self._answers(query or "", variable_values, context_value.fresh(), operation_name)
+
+    async def _answers(
+        self, query: str, variables: dict[str, Any] | None, context: Context, name: str | None
+    ) -> AsyncGenerator[ExecutionResult, None]:
+        operation = self.prepare(query, name)
+        if isinstance(operation, Faulty):
+            yield PreExecutionError(data=None, errors=operation.errors)
+        elif operation.kind is OperationType.SUBSCRIPTION:
+            async for one in self.events(operation, variables, context):
+                yield _library_result(one)
+        else:
+            yield _library_result(await self.run(operation, variables, context))
+
+
+def _located(error: Exception) -> GraphQLError:
+    return error if isinstance(error, GraphQLError) else GraphQLError("", original_error=error)
+
+
+def answer(result: CoreResult, context: Context) -> Formatted:
+    """A result as clients see it."""
+    shown: Formatted = {"data": result.data}
+    if result.errors:
+        shown["errors"] = [formatted(error, context.request_id) for error in result.errors]
+    return shown
+
+
+class _ShownError(GraphQLError):
+    """An error that has its final form already."""
+
+    def __init__(self, shown: dict[str, Any]) -> None:
+        super().__init__(shown["message"])
+        self._shown = shown
+
+    @property
+    def formatted(self) -> Any:  # noqa: ANN401 -- the library's typed dictionary
+        return self._shown
+
+
+def _library_result(shown: Formatted) -> ExecutionResult:
+    errors: list[GraphQLError] = [_ShownError(one) for one in shown.get("errors", [])]
+    return ExecutionResult(data=shown["data"], errors=errors or None)
+
+
+Query = merge_types("Query", (MembersQuery, ProgramsQuery))
+Mutation = merge_types(
+    "Mutation", (MembersMutation, LedgerMutation, EarningMutation, ProgramsMutation, NotificationsMutation)
+)
+Subscription = merge_types("Subscription", (LedgerSubscription,))
+
+
+def build_schema() -> Schema:
+    """The schema of this version."""
+    return Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )

@@ -1,0 +1,104 @@
+"""The gateway: a Starlette application with GraphQL over HTTP and websockets, and its health."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from engage.api.http import GraphQLOverHTTP
+from engage.api.schema import build_schema
+from engage.api.sockets import GraphQLOverWebSocket
+from engage.base import crypto, db
+from engage.base.errors import Unavailable
+from engage.base.settings import Settings
+from engage.migrations import is_current
+from engage.realtime.broker import Broker
+from engage.realtime.hub import Hub
+from engage.wiring import connected
+
+READY_TIMEOUT_S = 2.0
+
+
+class Gateway:
+    """One gateway process: what lives from its start to its end."""
+
+    def __init__(self, config: Settings) -> None:
+        crypto.check_secret(config)
+        self.config = config
+        self.schema = build_schema()
+        self._hub: Hub | None = None
+
+    def hub(self) -> Hub:
+        """The hub of this process; there is one between the start and the end of the lifespan."""
+        if self._hub is None:
+            raise RuntimeError("The gateway has not started.")
+        return self._hub
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        """Connect, serve, and end what is open in order."""
+        async with connected(self.config, "engage-gateway"):
+            broker = Broker(self.config.redis_url, self.config.redis_prefix)
+            broker.start()
+            self._hub = Hub.of(broker, self.config)
+            self._hub.start()
+            try:
+                yield
+            finally:
+                await self._hub.close("This server is restarting; connect again and resume.")
+                await broker.stop()
+
+    async def healthz(self, _request: Request) -> Response:
+        """Live: the process answers."""
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self, _request: Request) -> Response:
+        """Ready: the database answers and has this version's schema, and Redis answers."""
+        database, redis = await asyncio.gather(self._database_state(), self._redis_state())
+        ready = database == "ok"
+        state = {"ready": ready, "database": database, "redis": redis}
+        return Response(orjson.dumps(state), 200 if ready else 503, media_type="application/json")
+
+    async def _database_state(self) -> str:
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S), db.acquired() as connection:
+                return "ok" if await is_current(connection) else "run engage db migrate"
+        except (TimeoutError, Unavailable, OSError, *db.OUTAGES):
+            return "away"
+
+    async def _redis_state(self) -> str:
+        """Without Redis engage goes on: changes reach subscribers some seconds late, jobs wait."""
+        redis = Redis.from_url(self.config.redis_url, socket_timeout=1, socket_connect_timeout=1)
+        try:
+            await redis.ping()
+        except (RedisError, OSError):
+            return "away"
+        finally:
+            await redis.aclose()
+        return "ok"
+
+
+def create_app(config: Settings) -> Starlette:
+    """The application of one gateway process.
+
+    Raises ValueError with what to do when the signing secret is missing or short.
+    """
+    gateway = Gateway(config)
+    return Starlette(
+        routes=[
+            Route("/graphql", GraphQLOverHTTP(gateway.schema, config, gateway.hub), methods=["GET", "POST"]),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway.schema, config, gateway.hub)),
+            Route("/healthz", gateway.healthz),
+            Route("/readyz", gateway.readyz),
+        ],
+        lifespan=gateway.lifespan,
+    )

@@ -1,0 +1,5 @@
+"""`python -m engage.cli` is `engage`."""
+
+from engage.cli import main
+
+main()
