@@ -1,21 +1,22 @@
 # Everything a newcomer needs: `make dev` and `make test`. Only Python >= 3.11 and make have to be there.
 PYTHON ?= python3
+ARGS   ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
-ARGS   ?=
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 
-.PHONY: dev install test check bench prove lock schema format clean help
+# LOCKED: what requirements.lock names is installed. STAMP: engage itself is too; it holds the folder where that was.
+LOCKED := $(VENV)/.locked
+STAMP  := $(VENV)/.installed
+
+# Empty where .venv must be made anew: never finished, moved with its folder, or made by a Python that is gone.
+WHOLE   = $(shell [ "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" ] && $(BIN)/python -c '' 2>/dev/null && echo yes)
+
+.PHONY: help install dev test lint check prove bench schema format lock clean rebuild
+.NOTPARALLEL:
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-
-$(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "engage needs Python 3.11 or later; name one with make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $(STAMP)
 
 install: $(STAMP) ## make .venv and install what requirements.lock names
 
@@ -25,12 +26,14 @@ dev: install ## start everything and print where it is (ARGS="--port 8001 --data
 test: install ## run all tests on embedded services (ARGS="-k ledger")
 	$(BIN)/python -m pytest $(ARGS)
 
-check: install ## format, lint, types, import contracts, schema, migrations, lock files, deploy files, tests
+lint: install ## format, lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q $(ARGS)
+
+# The schema, migrations, lock files and deploy files are held to their promises by tests.
+check: lint test ## all that has to pass before a change lands (`make test check` runs the tests once)
 
 prove: install ## the long profile of the tests: kill -9 rounds, long property runs
 	$(BIN)/python -m pytest -m "long or not long" --hypothesis-profile=long $(ARGS)
@@ -39,16 +42,30 @@ bench: install ## measure ratios against references in the same run (ARGS="spend
 	$(BIN)/python -m bench $(ARGS)
 
 schema: install ## write schema.graphql anew
-	$(BIN)/engage schema > schema.graphql
+	$(BIN)/engage schema > schema.graphql.new
+	@mv schema.graphql.new schema.graphql
 
 format: install ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
-lock: ## write the lock files anew from pyproject.toml
-	$(LOCK) --extra embedded --extra dev pyproject.toml -o requirements.lock
-	$(LOCK) --constraint requirements.lock pyproject.toml -o deploy/requirements.lock
+lock: install ## write the lock files anew from pyproject.toml (ARGS="--upgrade")
+	$(LOCK) $(ARGS) --extra embedded --extra dev pyproject.toml -o requirements.lock
+	$(LOCK) $(ARGS) --constraint requirements.lock pyproject.toml -o deploy/requirements.lock
+	echo hatchling | $(LOCK) $(ARGS) --constraint requirements.lock - -o deploy/build.lock
 
 clean: ## remove the virtual environment and the development data
 	rm -rf $(VENV) .engage
+
+rebuild:
+
+$(LOCKED): requirements.lock $(if $(WHOLE),,rebuild)
+	$(if $(WHOLE),,@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "engage needs Python 3.11 or later; name one: make PYTHON=python3.12")')
+	$(if $(WHOLE),,$(PYTHON) -m venv --clear $(VENV))
+	$(PIP) install --require-hashes -r requirements.lock
+	@touch $(LOCKED)
+
+$(STAMP): $(LOCKED) pyproject.toml
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@echo "$(CURDIR)" > $(STAMP)

@@ -49,6 +49,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield Servers(database_url, redis_url)
         return
     folder: Path = tmp_path_factory.mktemp("servers")
+    for one in (folder, folder.parent, folder.parent.parent):  # as root without namespaces the servers are `nobody`
+        one.chmod(0o711)
     with running(folder, settings=FAST) as services:
         yield Servers(services.database_url, services.redis_url)
 

@@ -1,1 +1,3 @@
 """engage: the member-engagement back end."""
+
+__version__ = "0.1.0"

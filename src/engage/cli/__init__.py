@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from engage.cli import database, dev, ledger, serving, tokens
+from engage.cli import database, dev, importing, ledger, serving, tokens
 
 app = typer.Typer(
     name="engage",
@@ -21,6 +21,7 @@ app.command("worker")(serving.worker)
 app.command("schema")(serving.schema)
 app.command("token")(tokens.token)
 app.add_typer(database.app, name="db")
+app.add_typer(importing.app, name="import")
 app.add_typer(ledger.app, name="ledger")
 
 

@@ -15,7 +15,7 @@ from engage.base.errors import Unavailable
 from engage.base.logs import set_up_logs
 from engage.base.settings import Settings
 from engage.cli.environment import configured, fail
-from engage.worker import run_worker
+from engage.worker import has_pulse, run_worker
 
 GRACE_S = 10
 
@@ -54,12 +54,21 @@ def serve(
         raise typer.Exit(1)
 
 
-def worker() -> None:
+def worker(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether the worker of this container is at work (exit code).")
+    ] = False,
+) -> None:
     """Run a worker: carries out what was promised, expires points, sends reminders.
 
     Run one or more; they share the work. Ctrl-C or SIGTERM lets what runs end first.
     """
     config = configured()
+    if check:
+        if not asyncio.run(has_pulse(config)):
+            fail("No worker of this machine has taken its round lately, or Redis is away.")
+        return
     set_up_logs(config)
     try:
         asyncio.run(_work(config))

@@ -12,9 +12,11 @@ from importlib import resources
 from typing import Any
 
 import asyncpg
+from asyncpg.connection import Connection
 from tortoise import Tortoise
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
+from engage import __version__
 from engage.base.errors import Unavailable
 
 MODEL_MODULES = (
@@ -92,6 +94,12 @@ async def migrate(database_url: str) -> list[str]:
         if int(await guard.fetchval("SHOW server_version_num")) < POSTGRES_MIN:
             raise Unavailable("engage needs PostgreSQL 15 or later; this server is older.")
         await guard.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        found = await _found(guard)
+        if found is not None and _order(found[1]) > _order(__version__):
+            raise Unavailable(
+                f"This database was migrated by engage {found[1]}, and this is {__version__}: run that version or a"
+                " later one. To go back, restore a backup from before the upgrade."
+            )
         done = await _migrate_tables(database_url)
         done += await _apply_sql(guard)
     finally:
@@ -99,7 +107,7 @@ async def migrate(database_url: str) -> list[str]:
     return done
 
 
-async def _connect(database_url: str) -> asyncpg.Connection:
+async def _connect(database_url: str) -> Connection:
     try:
         return await asyncpg.connect(database_url)
     except (OSError, asyncpg.PostgresError, ValueError) as error:
@@ -126,11 +134,10 @@ def _executor() -> MigrationExecutor:
     return MigrationExecutor(context.connections.get("default"), {APP: orm_config("")["apps"][APP]})
 
 
-async def _apply_sql(connection: asyncpg.Connection) -> list[str]:
+async def _apply_sql(connection: Connection) -> list[str]:
     wanted = sql_hash()
-    if await connection.fetchval("SELECT to_regclass('engage.version')") is not None:
-        if await connection.fetchval("SELECT hash FROM engage.version") == wanted:
-            return []
+    if await _found(connection) == (wanted, __version__):
+        return []
     async with connection.transaction():
         await connection.execute("DROP SCHEMA IF EXISTS engage CASCADE; CREATE SCHEMA engage")
         for name, text in sql_texts():
@@ -138,13 +145,24 @@ async def _apply_sql(connection: asyncpg.Connection) -> list[str]:
                 await connection.execute(text)
             except asyncpg.PostgresError as error:
                 raise RuntimeError(f"{name}: {error}") from error
-        await connection.execute("CREATE TABLE engage.version (hash text NOT NULL)")
-        await connection.execute("INSERT INTO engage.version VALUES ($1)", wanted)
+        await connection.execute("CREATE TABLE engage.version (hash text NOT NULL, release text NOT NULL)")
+        await connection.execute("INSERT INTO engage.version VALUES ($1, $2)", wanted, __version__)
     return ["functions and views"]
 
 
-async def is_current(connection: asyncpg.Connection) -> bool:
-    """Whether the database has this version's functions and views, and so its tables too."""
+async def _found(connection: Connection) -> tuple[str, str] | None:
+    """Hash and release of the functions and views that the database has."""
     if await connection.fetchval("SELECT to_regclass('engage.version')") is None:
-        return False
-    return bool(await connection.fetchval("SELECT hash FROM engage.version") == sql_hash())
+        return None
+    row = await connection.fetchrow("SELECT hash, release FROM engage.version")
+    return (row["hash"], row["release"])
+
+
+def _order(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split("."))
+
+
+async def is_current(connection: Connection) -> bool:
+    """Whether this version can work with the database: it is of this version, or migrated ahead by a later release."""
+    found = await _found(connection)
+    return found is not None and (found[0] == sql_hash() or _order(found[1]) > _order(__version__))
