@@ -141,12 +141,10 @@ class CompiledOperation:
     def _plan_for(self, variables: VariableValues) -> Complete | None:
         """Give the plan for the values of the variables in directives; None leaves this execution to the executor."""
         conditions = tuple([variables.coerced.get(name) for name in self._operation.conditions])
-        if not all(isinstance(value, bool) for value in conditions):
-            return None  # a null for `if` is an error of the field that it stands at
         if conditions not in self._plans:
             try:
                 self._plans[conditions] = self._plan(variables)
-            except (UnsupportedError, GraphQLError):
+            except (UnsupportedError, GraphQLError):  # too large, or a null for `if`: an error of the field it is at
                 self._plans[conditions] = None
         return self._plans[conditions]
 

@@ -21,7 +21,6 @@ from graphql import (
     get_named_type,
     get_nullable_type,
     is_enum_type,
-    is_list_type,
     is_non_null_type,
     visit,
 )
@@ -131,8 +130,11 @@ def argument_values(definition: GraphQLField, node: FieldNode) -> Callable[[Vari
 
 def argument_conversion(
     strawberry_schema: Schema, field: StrawberryField
-) -> Callable[[dict[str, Any], Info[Any, Any] | None], dict[str, Any]]:
-    """Make the function from GraphQL arguments to those of the resolver: strawberry's `convert_arguments`."""
+) -> tuple[Callable[[dict[str, Any], Info[Any, Any] | None], dict[str, Any]], bool]:
+    """Make the function from GraphQL arguments to those of the resolver, and tell whether it looks at `info`.
+
+    It does what strawberry's `convert_arguments` does.
+    """
     config, registry = strawberry_schema.config, strawberry_schema.schema_converter.scalar_registry
     arguments = [
         (config.name_converter.from_argument(item), item.python_name, item.type, _passes_as_is(item, registry))
@@ -149,7 +151,7 @@ def argument_conversion(
                 )
         return converted
 
-    return convert
+    return convert, not all(as_is for *_, as_is in arguments)
 
 
 def _passes_as_is(argument: StrawberryArgument, registry: Any) -> bool:  # noqa: ANN401 - a type strawberry hides
@@ -176,9 +178,7 @@ class _VariableFinder(Visitor):
 
 
 def _is_constant(argument: GraphQLArgument, node: ArgumentNode | None) -> bool:
-    """Tell whether the value is the same for every call, and cannot be changed by one of them."""
-    if is_list_type(get_nullable_type(argument.type)):
-        return False
+    """Tell whether the value is the same for every call, and cannot be changed by one (strawberry copies lists)."""
     named = get_named_type(argument.type)
     if named not in _IMMUTABLE_SCALARS and not is_enum_type(named):
         return False

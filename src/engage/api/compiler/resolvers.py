@@ -95,13 +95,16 @@ def _direct_call(strawberry_schema: Schema, selected: Field) -> Call | None:
     info_name = resolver.info_parameter.name if resolver.info_parameter else None
     info_class = strawberry_schema.config.info_class
     arguments = argument_values(definition, nodes[0])
-    convert = argument_conversion(strawberry_schema, field)
+    convert, conversion_needs_info = argument_conversion(strawberry_schema, field)
+    needs_info = conversion_needs_info or info_name is not None
 
     def call_with_source(_executor: Executor[Any], source: object, _path: Path) -> object:
         return function(source)
 
     def call(executor: Executor[Any], source: object, path: Path) -> object:
-        info = info_class(_raw_info=executor.build_resolve_info(definition, nodes, parent, path), _field=field)
+        info = None
+        if needs_info:
+            info = info_class(_raw_info=executor.build_resolve_info(definition, nodes, parent, path), _field=field)
         values = convert(arguments(executor.variable_values), info)
         values.update(dict.fromkeys(by_name, source))
         if info_name is not None:

@@ -195,8 +195,10 @@ class OperationBuilder:
 
 
 def _is_here(value: object) -> bool:
-    """Tell whether a value needs no awaiting."""
-    return is_plain_class(value.__class__) or not optimized_is_awaitable(value)
+    """Tell whether a value needs no awaiting; the commonest cases first."""
+    if value.__class__ is CoroutineType:
+        return False
+    return value is None or is_plain_class(value.__class__) or not optimized_is_awaitable(value)
 
 
 def _is_list_of_values(value: list[Any]) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engage.api.compiler.document import Operation
 
 # An operation over interfaces with many types can name few fields and still read very many.
-MAX_FIELDS = 5_000
+MAX_FIELDS = 2_000
 MAX_DEPTH = 40
 
 

@@ -74,7 +74,9 @@ class PlainSource:
 
     def value_function(self, field: Field) -> Callable[[object], Any]:
         """Make the function that completes the value of a field below which all is plain."""
-        name = f"value_{self._number(field)}"
+        name = f"value_{self._number(field if field.children else str(field.definition.type))}"
+        if name in self._names:  # scalars are completed alike wherever the field stands
+            return cast("Callable[[object], Any]", self._names[name])
         expression = self._expression(field, field.definition.type, "v", "v")
         self._lines += [f"def {name}(v):", f"    return {expression}"]
         return self._compiled(name)
