@@ -51,7 +51,7 @@ SELECT expires_at::date AS day, sum(remaining)::bigint AS amount
 
 
 def _id(kind: str, value: UUID) -> str:
-    return urlsafe_b64encode(f"{kind}:{value.hex}".encode()).decode().rstrip("=")
+    return urlsafe_b64encode(f"{kind}:".encode() + value.bytes).decode().rstrip("=")
 
 
 def _cursor(version: int) -> str:

@@ -93,9 +93,10 @@ def create_app(config: Settings) -> Starlette:
     Raises ValueError with what to do when the signing secret is missing or short.
     """
     gateway = Gateway(config)
+    over_http = GraphQLOverHTTP(gateway.schema, config, gateway.hub)
     return Starlette(
         routes=[
-            Route("/graphql", GraphQLOverHTTP(gateway.schema, config, gateway.hub), methods=["GET", "POST"]),
+            Route("/graphql", over_http.respond, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway.schema, config, gateway.hub)),
             Route("/healthz", gateway.healthz),
             Route("/readyz", gateway.readyz),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from engage.base import db
 from engage.base.actor import Actor
 from engage.base.errors import Unauthenticated
 from engage.base.ids import new_id
+from engage.base.settings import Settings
 from engage.realtime.hub import Hub
 
 T = TypeVar("T")
@@ -70,11 +70,15 @@ async def _read(wanted: dict[Call, dict[UUID, asyncio.Future[Any]]]) -> None:
 
 @dataclass(slots=True)
 class Context:
-    """One operation's surroundings. A socket makes a fresh one for each operation and for each event."""
+    """One operation's surroundings. A socket makes a fresh one for each operation and for each event.
+
+    `deadline` is the moment, on the event loop's clock, at which a command of the operation is given up.
+    """
 
     caller: Actor | None
     hub: Hub
-    holds_until: datetime | None = None
+    config: Settings
+    deadline: float | None = None
     request_id: str = field(default_factory=lambda: str(new_id()))
     together: Together = field(default_factory=Together)
 
@@ -87,7 +91,7 @@ class Context:
 
     def fresh(self) -> Context:
         """The same caller and request with a loader of its own."""
-        return Context(self.caller, self.hub, self.holds_until, self.request_id)
+        return Context(self.caller, self.hub, self.config, self.deadline, self.request_id)
 
 
 def context_of(info: Info) -> Context:

@@ -1,6 +1,10 @@
-"""Enums of the domains, made known to GraphQL. Annotations name the domains' own classes."""
+"""Enums of the domains, made known to GraphQL, value by value. Annotations name the domains' own classes."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
 
 import strawberry
 
@@ -8,8 +12,37 @@ from engage.domains.ledger.types import TransferKind
 from engage.domains.members.types import MemberState
 from engage.domains.notifications.types import MessageCode
 
-strawberry.enum(TransferKind, description="What a transfer does.")
-strawberry.enum(MemberState, description="What a member may do: only an ACTIVE one moves points.")
-strawberry.enum(MessageCode, description="What a message is about.")
+__all__ = ["MemberState", "MessageCode", "TransferKind", "describe"]
 
-__all__ = ["MemberState", "MessageCode", "TransferKind"]
+
+def describe(kind: type[Enum], descriptions: Mapping[Any, str]) -> None:
+    """Say what each value of a GraphQL enum means. Raises KeyError for a value that is left out."""
+    for value in kind.__strawberry_definition__.values:  # type: ignore[attr-defined]
+        value.description = descriptions[kind[value.name]]
+
+
+strawberry.enum(TransferKind, description="What a transfer does.")
+describe(
+    TransferKind,
+    {
+        TransferKind.EARN: "Gives points to the member.",
+        TransferKind.SPEND: "Takes points from the member for something.",
+        TransferKind.MATURE: "Makes pending points available.",
+        TransferKind.EXPIRE: "Takes points whose time is over.",
+    },
+)
+
+strawberry.enum(MemberState, description="What a member may do: only an ACTIVE one spends points.")
+describe(
+    MemberState,
+    {
+        MemberState.ACTIVE: "Earns and spends.",
+        MemberState.FROZEN: "Earns and does not spend.",
+        MemberState.SUSPENDED: "Neither earns nor spends, for a time.",
+        MemberState.CANCELLED: "Has left.",
+        MemberState.ERASED: "Has left, and nothing personal is kept.",
+    },
+)
+
+strawberry.enum(MessageCode, description="What a message is about.")
+describe(MessageCode, {MessageCode.POINTS_EXPIRING: "Points are about to expire."})

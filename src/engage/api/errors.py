@@ -9,12 +9,15 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+import asyncpg
 import strawberry
 import structlog
 from graphql import GraphQLError
+from tortoise.exceptions import ValidationError
 
-from engage.api.enums import MemberState
+from engage.api.enums import MemberState, describe
 from engage.api.scalars import Points
+from engage.base import db
 from engage.base import errors as base_errors
 from engage.base.errors import Refusal, Unavailable
 from engage.domains.ledger import errors as ledger_errors
@@ -73,7 +76,10 @@ class IdempotencyConflict(Problem):
     """See engage.base.errors."""
 
 
-@strawberry.type(description="The command ran out of time and may have happened: repeat it with the same key.")
+@strawberry.type(
+    description="The command ran out of time or lost its database, and may have happened: repeat it, with the same "
+    "key where it takes one."
+)
 class OutcomeUnknown(Problem):
     """See engage.base.errors."""
 
@@ -150,10 +156,63 @@ PROBLEMS: dict[type[Refusal], type[Problem]] = {
 }
 
 
+describe(
+    ProblemCode,
+    {ProblemCode(refusal.code): kind.__strawberry_definition__.description for refusal, kind in PROBLEMS.items()},  # type: ignore[attr-defined]
+)
+
+MESSAGE_MAX = 500
+
+BUSY = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InvalidCatalogNameError,
+    ConnectionRefusedError,
+)
+"""The database did not do it, for certain, and may do it later."""
+
+GONE = (*db.OUTAGES, asyncpg.OperatorInterventionError, asyncpg.IdleInTransactionSessionTimeoutError)
+"""The connection broke: what was under way may have been done or not."""
+
+NO_TEXT = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
+"""What PostgreSQL says of the character U+0000, which it cannot store."""
+
+
+def meaning(error: Exception) -> Exception:
+    """What a failure of the database means to a caller: later, out of time, or a bad value; others as they are."""
+    below: BaseException | None = error
+    while below is not None and not isinstance(below, Refusal):
+        found = _meaning(below)
+        if found is not None:
+            return found
+        below = below.__cause__  # the ORM wraps what the driver raises
+    return error
+
+
+def _meaning(error: BaseException) -> Exception | None:
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return TimeoutError(str(error))
+    if isinstance(error, BUSY + GONE):
+        return Unavailable(f"{type(error).__name__}: {error}")
+    if isinstance(error, NO_TEXT):
+        return base_errors.InvalidInput("Text cannot hold the character U+0000.")
+    if isinstance(error, asyncpg.StringDataRightTruncationError | ValidationError):
+        return base_errors.InvalidInput("A text is longer than what can be stored.")
+    if type(error) is asyncpg.DataError:  # of a value that the driver could not send; the server's are subclasses
+        return base_errors.InvalidInput("A value is beyond what can be stored.")
+    return None
+
+
+def _short(message: str) -> str:
+    """A message that names the caller's own value does not send a long one back."""
+    return message if len(message) <= MESSAGE_MAX else f"{message[: MESSAGE_MAX - 1]}…"
+
+
 def problem_of(refusal: Refusal) -> Problem:
     """The problem that tells of this refusal."""
     kind = PROBLEMS[type(refusal)]
-    return kind(code=ProblemCode(refusal.code), message=refusal.message, path=refusal.path, **refusal.extras)
+    return kind(code=ProblemCode(refusal.code), message=_short(refusal.message), path=refusal.path, **refusal.extras)
 
 
 def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
@@ -161,9 +220,11 @@ def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
     cause = error.original_error
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
+    if cause is not None:
+        cause = meaning(cause)
     shown: dict[str, Any] = dict(error.formatted)
     if isinstance(cause, Refusal):
-        shown["message"] = cause.message
+        shown["message"] = _short(cause.message)
         shown["extensions"] = {"code": cause.code, **cause.extras}
         if cause.path:
             shown["extensions"]["path"] = cause.path
@@ -171,10 +232,11 @@ def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
         shown["message"] = "The operation took too long and was ended."
         shown["extensions"] = {"code": "TIMEOUT", "requestId": request_id}
     elif isinstance(cause, Unavailable):
-        shown["message"] = "engage cannot reach its database right now; try again in a moment."
+        shown["message"] = "engage cannot answer right now; try again in a moment."
         shown["extensions"] = {"code": "UNAVAILABLE", "requestId": request_id}
         log.warning("unavailable", request_id=request_id, error=str(cause))
     elif cause is None or isinstance(cause, GraphQLError):
+        shown["message"] = _short(error.message)
         shown.setdefault("extensions", {}).setdefault("code", "BAD_REQUEST")
     else:
         shown["message"] = f"Something went wrong on our side. Please report request {request_id}."

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 import strawberry
+import structlog
+from strawberry.types import Info
+from strawberry.utils.str_converters import to_camel_case
 
-from engage.api.errors import problem_of
-from engage.base.errors import Refusal, Unauthenticated
+from engage.api.context import context_of
+from engage.api.errors import BUSY, meaning, problem_of
+from engage.base.errors import InvalidInput, OutcomeUnknown, Refusal, Unauthenticated, Unavailable
+
+log = structlog.get_logger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,12 +46,45 @@ def mutation(description: str) -> Callable[[F], F]:
 
 def _answering_problems(resolver: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(resolver)
-    async def answer(*args: object, **kwargs: object) -> object:
+    async def answer(source: object, *, info: Info, **given: object) -> object:
+        context = context_of(info)
         try:
-            return await resolver(*args, **kwargs)
+            async with asyncio.timeout_at(context.deadline):
+                return await resolver(source, info=info, **given)
         except Unauthenticated:
             raise
         except Refusal as refusal:
             return problem_of(refusal)
+        except Exception as error:
+            told = _refusal(error, given)
+            if told is None:
+                raise
+            log.warning("command failed", request_id=context.request_id, reason=type(error).__name__, code=told.code)
+            return problem_of(told)
 
     return answer
+
+
+def _refusal(error: Exception, given: dict[str, object]) -> Refusal | None:
+    """What a failed command is to its caller, where it can be told: a bad value, or that it may have happened."""
+    found = meaning(error)
+    if isinstance(found, InvalidInput):
+        found.path = _path_of_nul(given.get("data"), [])
+        return found
+    certain = isinstance(error, (Unavailable, *BUSY))
+    if isinstance(found, (TimeoutError, Unavailable)) and not certain:
+        return OutcomeUnknown("This may have happened; repeat it, with the same key where it takes one.")
+    return None
+
+
+def _path_of_nul(value: object, path: list[str]) -> list[str] | None:
+    """The field of an input that holds the character U+0000."""
+    if isinstance(value, str):
+        return path if "\0" in value else None
+    inner: list[tuple[str, object]] = []
+    if isinstance(value, list):
+        inner = [(str(number), one) for number, one in enumerate(value)]
+    elif dataclasses.is_dataclass(value):
+        inner = [(to_camel_case(one.name), getattr(value, one.name)) for one in dataclasses.fields(value)]
+    found = (_path_of_nul(one, [*path, name]) for name, one in inner)
+    return next((one for one in found if one is not None), None)

@@ -14,6 +14,7 @@ from engage.api.errors import (
     Forbidden,
     IdentityTaken,
     InvalidInput,
+    OutcomeUnknown,
     UnknownChannel,
 )
 from engage.api.fields import field, mutation
@@ -30,10 +31,10 @@ from engage.api.ledger import (
 )
 from engage.api.notifications import Message, message_node
 from engage.api.purchases import Purchase, purchase
-from engage.api.relay import After, Connection, First, connection, global_id, local_id
+from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
 from engage.base import clock
+from engage.base.errors import Forbidden as Refused
 from engage.base.errors import InvalidInput as InvalidInputRefusal
-from engage.base.errors import NotFound
 from engage.base.paging import check_first, encode_cursor
 from engage.domains.ledger import queries as ledger
 from engage.domains.members import service
@@ -101,7 +102,7 @@ class Member:
         self, info: Info, first: First, after: After = None, program: Program = DEFAULT_PROGRAM
     ) -> Connection[Transfer]:
         """Every movement, with the balance after it."""
-        below = ledger.statement_below(after)
+        below = keyset(ledger.statement_below, after)
         rows = await context_of(info).together.load(
             ledger.STATEMENTS, self.record.id, program, check_first(first), below
         )
@@ -110,7 +111,7 @@ class Member:
     @field("Orders in all programs, newest first.")
     async def purchases(self, info: Info, first: First, after: After = None) -> Connection[Purchase]:
         """With the points that each has earned."""
-        below = purchases.purchases_below(after)
+        below = keyset(purchases.purchases_below, after)
         rows = await context_of(info).together.load(purchases.PURCHASES, self.record.id, check_first(first), *below)
         return connection(purchases.purchases_page(rows, first), purchase, purchases.purchase_cursor)
 
@@ -126,7 +127,7 @@ class Member:
         ] = None,
     ) -> Connection[Message]:
         """In the member's language unless another is asked for."""
-        below = notifications.messages_below(after)
+        below = keyset(notifications.messages_below, after)
         rows = await context_of(info).together.load(
             notifications.MESSAGES, self.record.id, check_first(first), below, unread_only
         )
@@ -162,11 +163,11 @@ class MembersQuery:
     """Reads of members."""
 
     @field("The member whose token this is. Role: MEMBER.")
-    async def me(self, info: Info) -> Member:
+    async def me(self, info: Info) -> Member | None:
         """Raises Forbidden for others' tokens."""
         actor = context_of(info).actor
         if actor.member_id is None:
-            raise NotFound("This token is not a member's; ask for member(id:) instead.")
+            raise Refused("This token is not a member's; ask for member(id:) instead.")
         return member_node(await profiles.get_profile(actor, actor.member_id))
 
     @field(
@@ -210,7 +211,7 @@ class RegisterMemberPayload:
 
 
 RegisterMemberResult = Annotated[
-    RegisterMemberPayload | InvalidInput | Forbidden | IdentityTaken | UnknownChannel,
+    RegisterMemberPayload | InvalidInput | Forbidden | IdentityTaken | UnknownChannel | OutcomeUnknown,
     strawberry.union("RegisterMemberResult", description="What registerMember answers."),
 ]
 

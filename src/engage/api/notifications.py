@@ -10,7 +10,7 @@ from strawberry.types import Info
 
 from engage.api.context import context_of
 from engage.api.enums import MessageCode
-from engage.api.errors import Forbidden, InvalidInput
+from engage.api.errors import Forbidden, InvalidInput, OutcomeUnknown
 from engage.api.fields import mutation
 from engage.api.relay import global_id, local_id
 from engage.domains.notifications import queries, rules, service
@@ -59,7 +59,7 @@ class MarkMessagesReadPayload:
 
 
 MarkMessagesReadResult = Annotated[
-    MarkMessagesReadPayload | InvalidInput | Forbidden,
+    MarkMessagesReadPayload | InvalidInput | Forbidden | OutcomeUnknown,
     strawberry.union("MarkMessagesReadResult", description="What markMessagesRead answers."),
 ]
 

@@ -10,11 +10,11 @@ import strawberry
 from strawberry.types import Info
 
 from engage.api.context import context_of
-from engage.api.errors import AlreadyExists, Forbidden, InvalidInput, NotFound
+from engage.api.errors import AlreadyExists, Forbidden, InvalidInput, NotFound, OutcomeUnknown
 from engage.api.fields import field, mutation
 from engage.api.ledger import DEFAULT_PROGRAM
 from engage.api.ledger import Program as ProgramCode
-from engage.api.purchases import Money
+from engage.api.purchases import Money, money
 from engage.api.relay import global_id
 from engage.api.scalars import Amount, Points
 from engage.domains.ledger import queries as ledger
@@ -99,7 +99,7 @@ class ProgramsQuery:
         return [_place("Channel", one) for one in await queries.list_channels()]
 
     @field("A program's figures. Role: ADMIN.")
-    async def program_totals(self, info: Info, program: ProgramCode = DEFAULT_PROGRAM) -> ProgramTotals:
+    async def program_totals(self, info: Info, program: ProgramCode = DEFAULT_PROGRAM) -> ProgramTotals | None:
         """Sums over the ledger and the purchases."""
         actor = context_of(info).actor
         points = await ledger.get_program_points(actor, program)
@@ -108,7 +108,7 @@ class ProgramsQuery:
         return ProgramTotals(
             members=points.members,
             purchases=totals.purchases,
-            spend=Money(amount=Amount(totals.spend.quantize(Decimal("0.01"))), currency=record.money_currency),
+            spend=money(totals.spend, record.money_currency),
             points_issued=Points(points.issued),
             points_spent=Points(points.spent),
             points_expired=Points(points.expired),
@@ -172,15 +172,15 @@ class CreateChannelPayload:
 
 
 CreateProgramResult = Annotated[
-    CreateProgramPayload | InvalidInput | Forbidden | AlreadyExists,
+    CreateProgramPayload | InvalidInput | Forbidden | AlreadyExists | OutcomeUnknown,
     strawberry.union("CreateProgramResult", description="What createProgram answers."),
 ]
 CreateStoreResult = Annotated[
-    CreateStorePayload | InvalidInput | NotFound | Forbidden | AlreadyExists,
+    CreateStorePayload | InvalidInput | NotFound | Forbidden | AlreadyExists | OutcomeUnknown,
     strawberry.union("CreateStoreResult", description="What createStore answers."),
 ]
 CreateChannelResult = Annotated[
-    CreateChannelPayload | InvalidInput | Forbidden | AlreadyExists,
+    CreateChannelPayload | InvalidInput | Forbidden | AlreadyExists | OutcomeUnknown,
     strawberry.union("CreateChannelResult", description="What createChannel answers."),
 ]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 import strawberry
+from babel.numbers import get_currency_precision
 
 from engage.api.relay import global_id
 from engage.api.scalars import Amount, Points
@@ -19,6 +21,13 @@ class Money:
     currency: str = strawberry.field(description="ISO 4217.")
 
 
+def money(amount: Decimal, currency: str) -> Money:
+    """An amount with as many decimals as its currency has, or as it needs."""
+    step = Decimal(1).scaleb(-get_currency_precision(currency))
+    shown = amount.quantize(step)
+    return Money(amount=Amount(shown if shown == amount else amount.normalize()), currency=currency)
+
+
 @strawberry.type(description="One item of an order.")
 class PurchaseLine:
     """As the till sent it."""
@@ -27,7 +36,7 @@ class PurchaseLine:
     category: str | None = strawberry.field(description="Category of goods.")
     brand: str | None = strawberry.field(description="Brand.")
     quantity: int = strawberry.field(description="How many.")
-    amount: Amount = strawberry.field(description="What the line cost, in the order's currency.")
+    cost: Money = strawberry.field(description="What the line cost.")
 
 
 @strawberry.type(description="One order of a member.")
@@ -52,7 +61,7 @@ def purchase(row: plain.PurchaseRecord) -> Purchase:
         order_no=row.order_no,
         channel=row.channel,
         store=row.store,
-        total=Money(amount=Amount(row.amount), currency=row.currency),
+        total=money(row.amount, row.currency),
         quantity=row.quantity,
         points=Points(row.points),
         purchased_at=row.purchased_at,
@@ -62,7 +71,7 @@ def purchase(row: plain.PurchaseRecord) -> Purchase:
                 category=line.category,
                 brand=line.brand,
                 quantity=line.quantity,
-                amount=Amount(line.amount),
+                cost=money(line.amount, row.currency),
             )
             for line in row.lines
         ],

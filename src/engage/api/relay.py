@@ -15,6 +15,7 @@ from engage.base.paging import Page
 
 Node = TypeVar("Node")
 Row = TypeVar("Row")
+Key = TypeVar("Key")
 
 First = Annotated[int, strawberry.argument(description="How many to answer, 1 to 100.")]
 After = Annotated[
@@ -24,18 +25,30 @@ After = Annotated[
 
 def global_id(kind: str, local: UUID) -> strawberry.ID:
     """An id that is unique over all types; opaque to clients."""
-    return strawberry.ID(base64.urlsafe_b64encode(f"{kind}:{local.hex}".encode()).decode().rstrip("="))
+    coded = base64.b64encode(f"{kind}:".encode() + local.bytes, b"-_")
+    return strawberry.ID(coded.rstrip(b"=").decode())
 
 
 def local_id(kind: str, given: strawberry.ID, *, path: list[str]) -> UUID:
     """The id inside a global one. Raises InvalidInput for an id that is malformed or of another type."""
     try:
-        name, _, local = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4)).decode().partition(":")
-        if name == kind:
-            return UUID(hex=local)
+        name, _, local = base64.b64decode(given + "=" * (-len(given) % 4), b"-_").partition(b":")
+        found = UUID(bytes=local)
+        if name == kind.encode() and global_id(kind, found) == given:
+            return found
     except (ValueError, binascii.Error):
         pass
     raise InvalidInput(f"This is not the id of a {kind}.", path=path)
+
+
+def keyset(begins: Callable[[str | None], Key], after: str | None) -> Key:
+    """Where a page begins that comes after a cursor. Raises InvalidInput for a cursor with other values in it."""
+    try:
+        return begins(after)
+    except ValueError as error:
+        raise InvalidInput(
+            "This is not a cursor of this list; take one from pageInfo or edges.", path=["after"]
+        ) from error
 
 
 @strawberry.type(description="Where a page ends, and whether there is more.")

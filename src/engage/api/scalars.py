@@ -6,7 +6,9 @@ a problem in the payload and not a failed request.
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import math
+import re
+from decimal import Decimal
 from typing import Any, NewType
 
 import strawberry
@@ -16,16 +18,22 @@ from graphql.language import FloatValueNode, IntValueNode, StringValueNode, Valu
 Points = NewType("Points", int)
 Amount = NewType("Amount", Decimal)
 
+DIGITS_MAX = 19
+"""Those of a 64-bit integer. A longer number is infinite for us: Python reads none of thousands of digits."""
+
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?")
+"""More digits than any column holds; Python's own notation would take 1_000 and digits of other scripts too."""
+
 
 def _parse_points(value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise GraphQLError("Points are a JSON number without a fraction.")
-    return int(value) if isinstance(value, int) or value.is_integer() else value
+    return int(value) if value == value // 1 and abs(value) < 10**DIGITS_MAX else value
 
 
 def _parse_points_literal(node: ValueNode, _variables: dict[str, Any] | None = None) -> int | float:
     if isinstance(node, IntValueNode):
-        return int(node.value)
+        return int(node.value) if len(node.value) <= DIGITS_MAX else math.inf
     if isinstance(node, FloatValueNode):
         return _parse_points(float(node.value))
     raise GraphQLError("Points are a number without a fraction.", node)
@@ -34,10 +42,10 @@ def _parse_points_literal(node: ValueNode, _variables: dict[str, Any] | None = N
 def _parse_amount(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise GraphQLError("An amount is a decimal number, best as a string.")
-    try:
-        return Decimal(str(value))
-    except InvalidOperation:
-        return Decimal("NaN")  # the command refuses it and names the field
+    text = str(value)
+    return (
+        Decimal(text) if _DECIMAL.fullmatch(text) else Decimal("NaN")
+    )  # which the command refuses, naming the field
 
 
 def _parse_amount_literal(node: ValueNode, _variables: dict[str, Any] | None = None) -> Decimal:

@@ -14,7 +14,16 @@ from inspect import isawaitable
 from typing import Any
 
 import strawberry
-from graphql import DocumentNode, GraphQLError, OperationType, get_operation_ast, parse, validate
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    NoSchemaIntrospectionCustomRule,
+    OperationType,
+    get_operation_ast,
+    parse,
+    specified_rules,
+    validate,
+)
 from graphql.execution import ExecutionResult as CoreResult
 from graphql.execution import create_source_event_stream, execute
 from strawberry.schema.config import StrawberryConfig
@@ -33,11 +42,14 @@ from engage.api.notifications import NotificationsMutation
 from engage.api.programs import ProgramsMutation, ProgramsQuery
 from engage.api.scalars import SCALARS
 from engage.base.errors import OutcomeUnknown
-from engage.base.settings import settings
 
 DOCUMENTS_KEPT = 500
 """Documents whose parsed, validated and compiled form is kept; those of apps are a few dozen."""
 TOKENS_MAX = 1000
+AFTER_COMMAND_S = 5.0
+"""What a mutation answers with may be read for so long after its commands had to end."""
+
+CLOSED_RULES = (*specified_rules, NoSchemaIntrospectionCustomRule)
 
 Formatted = dict[str, Any]
 
@@ -62,17 +74,20 @@ class Faulty:
 class Schema(strawberry.Schema):
     """engage's schema with its own way of execution."""
 
-    def prepare(self, query: str, name: str | None) -> Operation | Faulty:
-        """The operation, parsed, validated and compiled; kept for the next time."""
-        return self._prepared(query, name)
+    def prepare(self, query: str, name: str | None, *, introspection: bool) -> Operation | Faulty:
+        """The operation, parsed, validated and compiled; kept for the next time.
+
+        Without `introspection` a document that asks for `__schema` or `__type` is faulty.
+        """
+        return self._prepared(query, name, introspection)
 
     @lru_cache(maxsize=DOCUMENTS_KEPT)  # noqa: B019 -- one schema lives as long as the process
-    def _prepared(self, query: str, name: str | None) -> Operation | Faulty:
+    def _prepared(self, query: str, name: str | None, introspection: bool) -> Operation | Faulty:  # noqa: FBT001 -- see prepare
         try:
             document = parse(query, max_tokens=TOKENS_MAX)
         except GraphQLError as error:
             return Faulty([error])
-        if errors := validate(self._schema, document):
+        if errors := validate(self._schema, document, specified_rules if introspection else CLOSED_RULES):
             return Faulty(errors)
         node = get_operation_ast(document, name)
         if node is None:
@@ -83,15 +98,18 @@ class Schema(strawberry.Schema):
     async def run(self, operation: Operation, variables: dict[str, Any] | None, context: Context) -> Formatted:
         """Execute a query or mutation; answers what goes to the client, `data` and `errors`.
 
-        A mutation that runs out of time may have happened, and says so.
+        A mutation that runs out of time may have happened, and says so: each command by its own problem (see
+        `engage.api.fields`), the whole operation where reading the rest of the payload takes too long.
         """
+        seconds = context.config.operation_timeout_s
+        context.deadline = asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(settings().operation_timeout_s):
+            async with asyncio.timeout(seconds + AFTER_COMMAND_S * (operation.kind is OperationType.MUTATION)):
                 result = await self._execute(operation, None, variables, context)
         except TimeoutError as error:
             cause: Exception = error
             if operation.kind is OperationType.MUTATION:
-                cause = OutcomeUnknown("The command ran out of time and may have happened; repeat it with its key.")
+                cause = OutcomeUnknown("This may have happened; repeat it, with the same key where it takes one.")
             result = CoreResult(None, [GraphQLError("", original_error=cause)])
         return answer(result, context)
 
@@ -154,9 +172,12 @@ class Schema(strawberry.Schema):
     async def _answers(
         self, query: str, variables: dict[str, Any] | None, context: Context, name: str | None
     ) -> AsyncGenerator[ExecutionResult, None]:
-        operation = self.prepare(query, name)
+        operation = self.prepare(query, name, introspection=context.config.development)
         if isinstance(operation, Faulty):
-            yield PreExecutionError(data=None, errors=operation.errors)
+            shown: list[GraphQLError] = [
+                _ShownError(formatted(error, context.request_id)) for error in operation.errors
+            ]
+            yield PreExecutionError(data=None, errors=shown)
         elif operation.kind is OperationType.SUBSCRIPTION:
             async for one in self.events(operation, variables, context):
                 yield _library_result(one)
@@ -193,11 +214,23 @@ def _library_result(shown: Formatted) -> ExecutionResult:
     return ExecutionResult(data=shown["data"], errors=errors or None)
 
 
-Query = merge_types("Query", (MembersQuery, ProgramsQuery))
-Mutation = merge_types(
-    "Mutation", (MembersMutation, LedgerMutation, EarningMutation, ProgramsMutation, NotificationsMutation)
+def _root(name: str, description: str, *parts: type) -> type:
+    merged = merge_types(name, parts)
+    merged.__strawberry_definition__.description = description  # type: ignore[attr-defined]
+    return merged
+
+
+Query = _root("Query", "What can be read. Each field says which roles may.", MembersQuery, ProgramsQuery)
+Mutation = _root(
+    "Mutation",
+    "Commands. Each answers its payload, or the problem that stood in the way: ask for `... on Problem`.",
+    MembersMutation,
+    LedgerMutation,
+    EarningMutation,
+    ProgramsMutation,
+    NotificationsMutation,
 )
-Subscription = merge_types("Subscription", (LedgerSubscription,))
+Subscription = _root("Subscription", "What can be watched, by graphql-transport-ws.", LedgerSubscription)
 
 
 def build_schema() -> Schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 import jwt
@@ -14,6 +15,9 @@ from engage.base.ids import new_id
 from engage.base.settings import Settings
 
 SECRET_LENGTH_MIN = 32  # RFC 7518, 3.2: a key for HS256 has at least 256 bits
+SUBJECT_LENGTH_MAX = 80  # what the records have room for
+TOKENS_KEPT = 4096  # verified tokens that are remembered
+_EXPIRED = "The token has expired; get a new one."
 
 
 def _secret(config: Settings) -> str:
@@ -61,22 +65,35 @@ def read_token(config: Settings, token: str) -> tuple[Actor, datetime]:
     Raises Unauthenticated that says whether it is expired or not acceptable, never why a signature failed.
     """
     try:
-        claims = jwt.decode(
-            token,
-            _secret(config),
-            algorithms=["HS256"],
-            issuer=config.jwt_issuer,
-            audience=config.jwt_audience,
-            leeway=config.jwt_leeway_s,
-            options={"require": ["exp", "iat", "sub", "role"]},
+        actor, holds_until = _verified(
+            token, _secret(config), config.jwt_issuer, config.jwt_audience, config.jwt_leeway_s
         )
-        member = claims.get("member")
-        role = Role(claims["role"])
-        actor = Actor(claims["sub"], role, UUID(member) if member else None)
-        if (role is Role.MEMBER) != (actor.member_id is not None):
-            raise Unauthenticated("The token's role and member do not fit together.")
-        return actor, datetime.fromtimestamp(claims["exp"], UTC)
     except jwt.ExpiredSignatureError as error:
-        raise Unauthenticated("The token has expired; get a new one.") from error
+        raise Unauthenticated(_EXPIRED) from error
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
         raise Unauthenticated("The token is not valid here.") from error
+    if clock.now() > holds_until + timedelta(seconds=config.jwt_leeway_s):
+        raise Unauthenticated(_EXPIRED)
+    return actor, holds_until
+
+
+@lru_cache(maxsize=TOKENS_KEPT)
+def _verified(token: str, secret: str, issuer: str, audience: str, leeway_s: int) -> tuple[Actor, datetime]:
+    """What a token says, its signature verified once for all requests that bear it."""
+    claims = jwt.decode(
+        token,
+        secret,
+        algorithms=["HS256"],
+        issuer=issuer,
+        audience=audience,
+        leeway=leeway_s,
+        options={"require": ["exp", "iat", "sub", "role"]},
+    )
+    member = claims.get("member")
+    role = Role(claims["role"])
+    actor = Actor(claims["sub"], role, UUID(member) if member else None)
+    if (role is Role.MEMBER) != (actor.member_id is not None):
+        raise ValueError("role and member do not fit together")
+    if len(actor.id) > SUBJECT_LENGTH_MAX:
+        raise ValueError("the subject is too long")
+    return actor, datetime.fromtimestamp(claims["exp"], UTC)

@@ -11,13 +11,14 @@ is a single such statement, since BEGIN and COMMIT would cost a third of its rat
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 import asyncpg
@@ -53,6 +54,7 @@ class Transaction:
         self.connection = connection
         self.task = asyncio.current_task()
         self.after_commit: list[Callable[[], None]] = []
+        self.savepoints = 0
 
     def check_task(self) -> None:
         """Raise RuntimeError when another task uses this transaction: one connection does one thing at a time."""
@@ -65,6 +67,10 @@ class _State:
 
     pool: asyncpg.Pool | None = None
     acquire_timeout_s: float = 5.0
+    at_hand: ClassVar[list[Connection]] = []
+    """Connections between two uses. Giving one back to the library's pool costs a task and a time-out each way, a
+    tenth of a hot command; so it is done only when somebody waits, or when the connection is not clean."""
+    waiting: int = 0
 
 
 _state = _State()
@@ -112,7 +118,9 @@ async def connect(
             f"PostgreSQL does not answer as ENGAGE_DATABASE_URL says ({type(error).__name__}: {error})."
         ) from error
     _state.acquire_timeout_s = config.acquire_timeout_s
-    _orm_client()._pool = _state.pool  # noqa: SLF001 -- the ORM has no public way to be given a pool
+    client: Any = _orm_client()
+    client._pool = _state.pool  # noqa: SLF001 -- the ORM has no public way to be given a pool
+    client.acquire_connection = acquired
 
 
 async def disconnect() -> None:
@@ -120,6 +128,8 @@ async def disconnect() -> None:
     pool, _state.pool = _state.pool, None
     if pool is not None:
         _orm_client()._pool = None  # noqa: SLF001 -- see connect
+        while _state.at_hand:
+            await pool.release(_state.at_hand.pop())
         try:
             await asyncio.wait_for(pool.close(), 10)
         except TimeoutError:
@@ -134,59 +144,104 @@ def _orm_client() -> AsyncpgDBClient:
 @asynccontextmanager
 async def acquired() -> AsyncIterator[Connection]:
     """A pooled connection for one piece of work. Raises Unavailable when none is free in time."""
-    if _state.pool is None:
+    pool = _state.pool
+    if pool is None:
         raise RuntimeError("engage.base.db.connect() has not been called.")
-    try:
-        connection = await _state.pool.acquire(timeout=_state.acquire_timeout_s)
-    except TimeoutError as error:
-        raise Unavailable("All database connections are busy; try again in a moment.") from error
+    connection = _state.at_hand.pop() if _state.at_hand else None
+    if connection is None or connection.is_closed():
+        connection = await _from_pool(pool, connection)
     try:
         yield connection
+    except BaseException:
+        await pool.release(connection)  # which waits for what was cancelled, and cleans up
+        raise
+    if _state.waiting or connection.is_in_transaction() or _state.pool is not pool:
+        await pool.release(connection)
+    else:
+        _state.at_hand.append(connection)
+
+
+async def _from_pool(pool: asyncpg.Pool, closed: Connection | None) -> Connection:
+    """A connection out of the library's pool, in exchange for one that the server has closed meanwhile."""
+    _state.waiting += 1
+    try:
+        if closed is not None:
+            await pool.release(closed)
+        return await pool.acquire(timeout=_state.acquire_timeout_s)
+    except TimeoutError as error:
+        raise Unavailable("All database connections are busy; try again in a moment.") from error
     finally:
-        await _state.pool.release(connection)
+        _state.waiting -= 1
 
 
 async def _unbroken(work: Coroutine[Any, Any, None]) -> None:
-    """Let `work` finish even when this task is cancelled meanwhile, then be cancelled."""
+    """Let `work` finish even when this task is cancelled meanwhile, however often, and then be cancelled."""
     task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    failed = task.exception()
+    if cancelled is not None:
+        raise cancelled from failed
+    if failed is not None:
+        raise failed
+
+
+async def _commit(tx: Transaction, told: list[Callable[[], None]]) -> None:
+    """Commit, and put into `told` what is to be called for that.
+
+    Raises RuntimeError where the database had given the transaction up: it answers COMMIT with ROLLBACK then.
+    """
+    if await tx.connection.execute("COMMIT") != "COMMIT":
+        raise RuntimeError(
+            "Nothing was committed: an error of the database was caught inside this transaction."
+            " Put what may fail into db.savepoint()."
+        )
+    told.extend(tx.after_commit)
+
+
+async def _undo(connection: Connection, statement: str) -> None:
+    """Roll back. A connection that is broken has nothing to undo, and the pool throws it away."""
+    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await connection.execute(statement)
 
 
 @asynccontextmanager
 async def transaction() -> AsyncIterator[Transaction]:
     """Commit what is done inside, or nothing. Inside another transaction of the same task it joins that one.
 
-    Raises Unavailable when no connection is free in time; RuntimeError when another task's transaction is joined.
+    Raises Unavailable when no connection is free in time; RuntimeError when another task's transaction is joined, or
+    when an error of the database was caught inside, after which nothing can be committed.
     """
     outer = _current.get()
     if outer is not None:
         outer.check_task()
         yield outer
         return
-    async with acquired() as connection:
-        tx = Transaction(connection)
-        wrapper = TransactionWrapper(_orm_client())
-        wrapper._connection = connection  # noqa: SLF001 -- how the ORM's own helper binds it
-        begun = connection.transaction()
-        await begun.start()
-        bound, mark = get_connections().set("default", wrapper), _current.set(tx)
-        try:
-            yield tx
-        except BaseException:
-            if connection.is_in_transaction():
-                await _unbroken(begun.rollback())
-            raise
-        else:
-            await _unbroken(begun.commit())
-        finally:
-            _current.reset(mark)
-            get_connections().reset(bound)
-    for call in tx.after_commit:
-        call()
+    told: list[Callable[[], None]] = []
+    try:
+        async with acquired() as connection:
+            tx = Transaction(connection)
+            wrapper = TransactionWrapper(_orm_client())
+            wrapper._connection = connection  # noqa: SLF001 -- how the ORM's own helper binds it
+            bound, mark = get_connections().set("default", wrapper), _current.set(tx)
+            try:
+                await connection.execute("BEGIN")
+                yield tx
+            except BaseException:
+                await _unbroken(_undo(connection, "ROLLBACK"))
+                raise
+            else:
+                await _unbroken(_commit(tx, told))
+            finally:
+                _current.reset(mark)
+                get_connections().reset(bound)
+    finally:
+        for call in told:  # also when this task was cancelled while it committed
+            call()
 
 
 @asynccontextmanager
@@ -197,17 +252,17 @@ async def savepoint() -> AsyncIterator[None]:
         raise RuntimeError("A savepoint needs a transaction around it.")
     tx.check_task()
     pending = len(tx.after_commit)
-    point = tx.connection.transaction()
-    await point.start()
+    tx.savepoints += 1
+    name = f"engage_{tx.savepoints}"
+    await tx.connection.execute(f"SAVEPOINT {name}")
     try:
         yield
     except BaseException:
         del tx.after_commit[pending:]
-        if tx.connection.is_in_transaction():
-            await _unbroken(point.rollback())
+        await _unbroken(_undo(tx.connection, f"ROLLBACK TO SAVEPOINT {name}"))
         raise
     else:
-        await point.commit()
+        await tx.connection.execute(f"RELEASE SAVEPOINT {name}")
 
 
 def after_commit(call: Callable[[], None]) -> None:
@@ -299,7 +354,7 @@ def statement_command(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[
     return run
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reading(Generic[R]):
     """Something that can be read of many members at once, published by a domain for others to read together.
 

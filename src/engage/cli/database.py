@@ -9,7 +9,8 @@ import typer
 
 from engage.base import db
 from engage.base.errors import Unavailable
-from engage.cli.environment import configured, console, fail, with_database
+from engage.cli.connecting import with_database
+from engage.cli.environment import configured, console, fail
 from engage.migrations import migrate as run_migrations
 from engage.seed import seed_basics
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import signal
@@ -12,35 +11,30 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import orjson
 import typer
 from pydantic import SecretStr
+from rich.markup import escape
 
-from engage.base import crypto
-from engage.base.actor import Role
-from engage.base.errors import Unavailable
-from engage.base.settings import Settings, settings
-from engage.cli.environment import console, dev_file, errors, fail
+from engage.base.settings import Settings
+from engage.cli.environment import console, dev_file, fail, from_environment, tell
 from engage.embedded import EmbeddedError, running
+from engage.embedded.folder import opened
 from engage.embedded.process import Child, start, stop
-from engage.migrations import migrate
-from engage.seed import seed_basics, seed_demo
-from engage.wiring import connected
 
-TOKENS_HOLD = timedelta(days=7)
 READY_TIMEOUT_S = 60.0
+READY_POLL_S = 0.03
 WATCH_S = 0.2
 RESTART_PAUSE_S = 0.5
-CRASHES_MAX = 10
-"""A gateway or worker that ends this often does not get better by starting it again."""
+ENDS_MAX, ENDS_S = 20, 60.0
+"""A program that ends this often within so many seconds does not get better by starting it again."""
 
 
 def dev(
@@ -59,26 +53,7 @@ def dev(
     """
     began = time.monotonic()
     asked = _asked_to_stop()
-    config = _config(port, data_dir)
-    children: list[Child] = []
-    try:
-        crashed = ""
-        while not asked.is_set():
-            if crashed:
-                errors.print(f"[bold red]engage:[/] {crashed} Starting again.", highlight=False, soft_wrap=True)
-            with _servers(config) as (found, ended):
-                config = found
-                if not children:
-                    children += _begin(config, began)
-                crashed = _watch(children, config, asked, ended)
-                if not crashed:
-                    stop(*reversed(children))
-                    children.clear()
-    except (EmbeddedError, Unavailable, ValueError) as error:
-        fail(str(error))
-    finally:
-        stop(*reversed(children))
-        dev_file(config.data_dir).unlink(missing_ok=True)
+    _Dev(_config(port, data_dir), began, asked).run()
     console.print("Stopped.")
 
 
@@ -91,15 +66,11 @@ def _asked_to_stop() -> threading.Event:
 
 
 def _config(port: int | None, data_dir: Path | None) -> Settings:
-    base = settings()
+    base = from_environment()
     folder = (data_dir or base.data_dir).absolute()
     if bool(base.database_url) != bool(base.redis_url):
         fail("Set both ENGAGE_DATABASE_URL and ENGAGE_REDIS_URL to use your own servers, or neither.")
     chosen = _usable_port(base.host, base.port if port is None else port)
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        fail(f"The folder {folder} cannot be made ({error.strerror}); name another with --data-dir.")
     return base.model_copy(update={"data_dir": folder, "port": chosen, "development": True})
 
 
@@ -114,29 +85,134 @@ def _usable_port(host: str, port: int) -> int:
         return number
 
 
-@contextmanager
-def _servers(config: Settings) -> Iterator[tuple[Settings, Callable[[], str | None]]]:
-    """PostgreSQL and Valkey: those named in the environment, else our own, at the ports that they had before.
+class _Dev:
+    """One run: the servers, and gateway and worker, which outlive a crash of a server."""
 
-    Gives the settings that lead to them, and what tells of one that has ended by itself.
-    """
-    if settings().database_url:
-        yield _with_secret(config), lambda: None
-        return
-    postgres_port, redis_port = urlsplit(config.database_url).port, urlsplit(config.redis_url).port
-    with running(config.data_dir, postgres_port=postgres_port, redis_port=redis_port) as services:
-        urls = {"database_url": services.database_url, "redis_url": services.redis_url}
-        yield _with_secret(config.model_copy(update=urls)), services.ended
+    def __init__(self, config: Settings, began: float, asked: threading.Event) -> None:
+        self._config = config
+        self._began = began
+        self._asked = asked
+        self._own_servers = not config.database_url
+        self._children: list[Child] = []
+        self._told_scripts = False
+        self._ends: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=ENDS_MAX))
 
+    def run(self) -> None:
+        """Until asked to stop. Ends the program with a sentence where it cannot go on."""
+        try:
+            while not self._asked.is_set():
+                with self._servers() as ended:
+                    if not self._children:
+                        self._begin()
+                    self._watch(ended)
+                    if self._asked.is_set():  # the servers last, so that what runs can still be written
+                        self._stop_children()
+        except EmbeddedError as error:
+            fail(str(error))
+        finally:
+            self._stop_children()
+            if self._told_scripts:
+                dev_file(self._config.data_dir).unlink(missing_ok=True)
 
-def _with_secret(config: Settings) -> Settings:
-    """Settings that can sign tokens: with the environment's secret, else one that is kept in the folder."""
-    if config.jwt_secret.get_secret_value():
-        return config
-    file = config.data_dir / "jwt_secret"
-    if not file.exists():
-        _write_private(file, secrets.token_urlsafe(48).encode())
-    return config.model_copy(update={"jwt_secret": SecretStr(file.read_text().strip())})
+    @contextmanager
+    def _servers(self) -> Iterator[Callable[[], str | None]]:
+        """PostgreSQL and Valkey: those of the environment, else our own, at the ports that they had before.
+
+        Gives what tells of one that has ended by itself.
+        """
+        if not self._own_servers:
+            with opened(self._config.data_dir):
+                self._use({})
+                yield lambda: None
+            return
+        postgres_port, redis_port = urlsplit(self._config.database_url).port, urlsplit(self._config.redis_url).port
+        with running(self._config.data_dir, postgres_port=postgres_port, redis_port=redis_port) as services:
+            self._use({"database_url": services.database_url, "redis_url": services.redis_url})
+            yield services.ended
+
+    def _use(self, urls: dict[str, str]) -> None:
+        """Take these servers, and a secret to sign tokens: the environment's, else one that is kept in the folder."""
+        config = self._config.model_copy(update=urls)
+        if not config.jwt_secret.get_secret_value():
+            file = config.data_dir / "jwt_secret"
+            if not file.exists():
+                _write_private(file, secrets.token_urlsafe(48).encode())
+            config = config.model_copy(update={"jwt_secret": SecretStr(file.read_text().strip())})
+        self._config = config
+
+    def _begin(self) -> None:
+        """Start the gateway; migrate and seed while it loads; start the worker; say where everything is."""
+        dev_file(self._config.data_dir).unlink(missing_ok=True)  # of a run that was killed
+        self._children.append(self._start("gateway"))
+        from engage.cli.preparing import prepare  # noqa: PLC0415 -- loads the ORM, beside the gateway
+
+        tokens = prepare(self._config)
+        self._children.append(self._start("worker"))
+        url = f"http://{self._config.host}:{self._config.port}"
+        if self._is_ready(url):
+            self._told_scripts = True
+            _tell_scripts(self._config, url, tokens)
+            _tell_people(self._config, url, tokens, time.monotonic() - self._began)
+
+    def _start(self, name: str) -> Child:
+        config = self._config
+        environment = os.environ | {
+            "ENGAGE_DATABASE_URL": config.database_url,
+            "ENGAGE_REDIS_URL": config.redis_url,
+            "ENGAGE_JWT_SECRET": config.jwt_secret.get_secret_value(),
+            "ENGAGE_HOST": config.host,
+            "ENGAGE_PORT": str(config.port),
+            "ENGAGE_DEVELOPMENT": "true",
+            "PYTHONUNBUFFERED": "1",
+        }
+        command = {"gateway": "serve", "worker": "worker"}[name]
+        log = config.data_dir / f"{name}.log"
+        return start(name, [sys.executable, "-m", "engage.cli", command], env=environment, log=log)
+
+    def _is_ready(self, url: str) -> bool:
+        """Wait for the gateway; False when asked to stop meanwhile."""
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not self._asked.wait(READY_POLL_S):
+            for child in self._children:
+                if child.exit_code is not None:
+                    fail(f"The {child.name} ended while starting; {self._log_of(child)} says why.")
+            try:
+                with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310 -- our own address
+                    return True
+            except (urllib.error.URLError, OSError):
+                if time.monotonic() > deadline:
+                    log = self._log_of(self._children[0])
+                    fail(f"The gateway was not ready within {READY_TIMEOUT_S:.0f} s; {log} says why.")
+        return False
+
+    def _watch(self, ended: Callable[[], str | None]) -> None:
+        """Keep gateway and worker running until asked to stop, or until a server has ended."""
+        while not self._asked.wait(WATCH_S):
+            crashed = ended()
+            if crashed:
+                self._count_end("server", crashed)
+                tell(f"{crashed} Starting again.")
+                return
+            for index, child in enumerate(self._children):
+                if child.exit_code is not None:
+                    self._count_end(child.name, f"{self._log_of(child)} says why.")
+                    tell(f"The {child.name} ended by itself. Starting it again.")
+                    self._asked.wait(RESTART_PAUSE_S)
+                    self._children[index] = self._start(child.name)
+
+    def _count_end(self, name: str, why: str) -> None:
+        """Give up on what keeps ending."""
+        ends, now = self._ends[name], time.monotonic()
+        ends.append(now)
+        if len(ends) == ENDS_MAX and now - ends[0] < ENDS_S:
+            fail(f"The {name} ended {ENDS_MAX} times within {ENDS_S:.0f} s. {why}")
+
+    def _stop_children(self) -> None:
+        stop(*reversed(self._children))
+        self._children.clear()
+
+    def _log_of(self, child: Child) -> Path:
+        return self._config.data_dir / f"{child.name}.log"
 
 
 def _write_private(file: Path, content: bytes) -> None:
@@ -146,67 +222,6 @@ def _write_private(file: Path, content: bytes) -> None:
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         out.write(content)
     draft.replace(file)
-
-
-def _begin(config: Settings, began: float) -> list[Child]:
-    """Migrate, start gateway and worker, seed meanwhile, and say where everything is."""
-    asyncio.run(migrate(config.database_url))
-    children = [_start("gateway", "serve", config), _start("worker", "worker", config)]
-    try:
-        tokens = _tokens(config, asyncio.run(_seed(config)))
-        url = f"http://{config.host}:{config.port}"
-        _wait_until_ready(url, children)
-        _tell_scripts(config, url, tokens)
-    except BaseException:
-        stop(*reversed(children))
-        raise
-    _tell_people(config, url, tokens, time.monotonic() - began)
-    return children
-
-
-def _start(name: str, command: str, config: Settings) -> Child:
-    environment = os.environ | {
-        "ENGAGE_DATABASE_URL": config.database_url,
-        "ENGAGE_REDIS_URL": config.redis_url,
-        "ENGAGE_JWT_SECRET": config.jwt_secret.get_secret_value(),
-        "ENGAGE_HOST": config.host,
-        "ENGAGE_PORT": str(config.port),
-        "ENGAGE_DEVELOPMENT": "true",
-        "PYTHONUNBUFFERED": "1",
-    }
-    log = config.data_dir / f"{name}.log"
-    return start(name, [sys.executable, "-m", "engage.cli", command], env=environment, log=log)
-
-
-async def _seed(config: Settings) -> UUID:
-    async with connected(config, "engage-dev"):
-        await seed_basics()
-        return await seed_demo()
-
-
-def _tokens(config: Settings, demo_member: UUID) -> dict[str, str]:
-    made = {
-        role.lower(): crypto.issue_token(config, role, subject=f"dev-{role.lower()}", valid_for=TOKENS_HOLD)
-        for role in (Role.STAFF, Role.MODERATOR, Role.ADMIN, Role.SERVICE)
-    }
-    member = crypto.issue_token(
-        config, Role.MEMBER, subject=f"member:{demo_member}", member_id=demo_member, valid_for=TOKENS_HOLD
-    )
-    return {"member": member} | made
-
-
-def _wait_until_ready(url: str, children: Sequence[Child]) -> None:
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    while time.monotonic() < deadline:
-        for child in children:
-            if child.exit_code is not None:
-                fail(f"The {child.name} ended while starting; {child.name}.log in the data folder says why.")
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310 -- our own address
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.03)
-    fail(f"The gateway did not become ready within {READY_TIMEOUT_S:.0f} s; gateway.log in the data folder says why.")
 
 
 def _tell_scripts(config: Settings, url: str, tokens: dict[str, str]) -> None:
@@ -222,36 +237,16 @@ def _tell_scripts(config: Settings, url: str, tokens: dict[str, str]) -> None:
 
 
 def _tell_people(config: Settings, url: str, tokens: dict[str, str], seconds: float) -> None:
-    console.print(f"[bold green]engage is ready[/] after {seconds:.1f} s.\n", highlight=False)
-    console.print(f"  GraphiQL    {url}/graphql", highlight=False)
-    console.print(f"  Websocket   {url.replace('http', 'ws', 1)}/graphql  (graphql-transport-ws)", highlight=False)
-    console.print(f"  Health      {url}/readyz", highlight=False)
-    console.print(f"  For scripts {dev_file(config.data_dir)}", highlight=False, soft_wrap=True)
-    console.print(
-        f"  Logs        {config.data_dir}{os.sep}gateway.log, worker.log\n", highlight=False, soft_wrap=True
-    )
-    console.print("  Tokens, for the header Authorization: Bearer TOKEN", highlight=False)
-    for role, token in tokens.items():
-        console.print(f"\n  [bold]{role}[/]\n{token}", highlight=False, soft_wrap=True)
-    console.print("\nCtrl-C stops it all.", highlight=False)
-
-
-def _watch(children: list[Child], config: Settings, asked: threading.Event, ended: Callable[[], str | None]) -> str:
-    """Keep gateway and worker running until asked to stop (answers "") or a server has ended (answers how)."""
-    crashes = 0
-    while not asked.wait(WATCH_S):
-        crashed = ended()
-        if crashed:
-            return crashed
-        for index, child in enumerate(children):
-            if child.exit_code is None:
-                continue
-            crashes += 1
-            if crashes > CRASHES_MAX:
-                fail(f"The {child.name} ended {crashes} times; {child.name}.log in the data folder says why.")
-            errors.print(
-                f"[bold red]engage:[/] The {child.name} ended by itself. Starting it again.", highlight=False
-            )
-            asked.wait(RESTART_PAUSE_S)
-            children[index] = _start(child.name, "serve" if child.name == "gateway" else "worker", config)
-    return ""
+    folder = escape(str(config.data_dir))
+    lines = [
+        f"[bold green]engage is ready[/] after {seconds:.1f} s.\n",
+        f"  GraphiQL    {url}/graphql",
+        f"  Websocket   {url.replace('http', 'ws', 1)}/graphql  (graphql-transport-ws)",
+        f"  Health      {url}/readyz",
+        f"  For scripts {folder}{os.sep}dev.json",
+        f"  Logs        {folder}{os.sep}gateway.log, worker.log\n",
+        "  Tokens, for the header Authorization: Bearer TOKEN",
+        *(f"\n  [bold]{role}[/]\n{token}" for role, token in tokens.items()),
+        "\nCtrl-C stops it all.",
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +13,12 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from engage.base.actor import SYSTEM
-from engage.cli.environment import configured, console, errors, fail, with_database
+from engage.cli.connecting import with_database
+from engage.cli.environment import configured, console, errors, fail
 from engage.domains.earning.importing import (
     FIELDS,
     ImportSummary,
-    Progress,
+    Report,
     default_rejects_path,
     import_purchases,
 )
@@ -63,27 +66,7 @@ def purchases(
     """
     config = configured()
     chosen = _mapping(mapping or [])
-    rejects_path = rejects or default_rejects_path(file)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=errors, transient=True) as bar:
-        task = bar.add_task("reading", total=None, rows=0, rate=0.0)
-
-        def show(at: Progress) -> None:
-            bar.update(
-                task,
-                description="waiting for the database" if at.waiting else "importing",
-                completed=at.bytes_read,
-                total=at.bytes_total,
-                rows=at.rows,
-                rate=at.rows_per_s,
-            )
-
+    with _shown() as progress:
         summary = with_database(
             config,
             import_purchases(
@@ -96,11 +79,33 @@ def purchases(
                 default_currency=currency,
                 default_store=store,
                 batch_size=batch_size,
-                rejects_path=rejects_path,
-                progress=show,
+                rejects_path=rejects or default_rejects_path(file),
+                progress=progress,
             ),
         )
     _tell(summary, program)
+
+
+@contextmanager
+def _shown() -> Iterator[Report]:
+    """A progress bar on a terminal; nothing in a log file."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("reading", total=None, rows=0, rate=0.0)
+        yield lambda at: bar.update(
+            task,
+            description="waiting for the database" if at.waiting else "importing",
+            completed=at.bytes_read,
+            total=at.bytes_total,
+            rows=at.rows,
+            rate=at.rows_per_s,
+        )
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:

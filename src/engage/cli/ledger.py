@@ -6,7 +6,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from engage.cli.environment import configured, console, errors, with_database
+from engage.cli.connecting import with_database
+from engage.cli.environment import configured, console, errors
 from engage.domains.ledger.verify import VerifyReport, verify_ledger
 
 app = typer.Typer(help="The ledger: prove that its figures are right.", no_args_is_help=True)

@@ -1,9 +1,10 @@
-"""`engage serve`, `engage worker`, `engage schema`."""
+"""`engage serve`, `engage schema`."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
+import contextlib
+import socket
 from typing import Annotated
 
 import typer
@@ -13,32 +14,35 @@ from engage.api.schema import build_schema
 from engage.app import create_app
 from engage.base.errors import Unavailable
 from engage.base.logs import set_up_logs
-from engage.base.settings import Settings
 from engage.cli.environment import configured, fail
-from engage.worker import has_pulse, run_worker
+from engage.migrations import check_reachable
 
 GRACE_S = 10
+BACKLOG = 2048
 
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; ENGAGE_HOST, else 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; ENGAGE_PORT, else 8000.", max=65535)] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; ENGAGE_PORT, else 8000.", min=0, max=65535)
+    ] = None,
 ) -> None:
     """Run a gateway: GraphQL over HTTP and websockets at /graphql, health at /healthz and /readyz.
 
-    Run as many as you like behind a load balancer; each is one process.
+    Run as many as you like behind a load balancer; each is one process. Ctrl-C or SIGTERM lets requests in progress
+    end and tells sockets to connect again.
     """
     config = configured()
     set_up_logs(config)
     try:
         application = create_app(config)
-    except ValueError as error:
+        asyncio.run(check_reachable(config.database_url))
+    except (ValueError, Unavailable) as error:
         fail(str(error))
+    listening = _listening(host or config.host, config.port if port is None else port)
     server = uvicorn.Server(
         uvicorn.Config(
             application,
-            host=host or config.host,
-            port=config.port if port is None else port,
             loop="auto",
             http="httptools",
             ws="websockets-sansio",
@@ -49,38 +53,19 @@ def serve(
             timeout_graceful_shutdown=GRACE_S,
         )
     )
-    server.run()
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the Ctrl-C that it has just obeyed
+        server.run(sockets=[listening])
     if not server.started:
         raise typer.Exit(1)
 
 
-def worker(
-    *,
-    check: Annotated[
-        bool, typer.Option("--check", help="Only say whether the worker of this container is at work (exit code).")
-    ] = False,
-) -> None:
-    """Run a worker: carries out what was promised, expires points, sends reminders.
-
-    Run one or more; they share the work. Ctrl-C or SIGTERM lets what runs end first.
-    """
-    config = configured()
-    if check:
-        if not asyncio.run(has_pulse(config)):
-            fail("No worker of this machine has taken its round lately, or Redis is away.")
-        return
-    set_up_logs(config)
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket at this address; our own, since uvicorn tells of a port in use in its log alone."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        asyncio.run(_work(config))
-    except Unavailable as error:
-        fail(str(error))
-
-
-async def _work(config: Settings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_worker(config, stop)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        fail(f"Port {port} of {host} cannot be used ({error.strerror}): name another with --port or ENGAGE_PORT.")
 
 
 def schema() -> None:

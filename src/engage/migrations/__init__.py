@@ -8,13 +8,19 @@ present function and nothing of an older one stays behind (docs/adr/0011).
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
 from importlib import resources
 from typing import Any
 
 import asyncpg
 from asyncpg.connection import Connection
 from tortoise import Tortoise
+from tortoise.exceptions import ConfigurationError
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
+from tortoise.transactions import in_transaction
 
 from engage import __version__
 from engage.base.errors import Unavailable
@@ -43,6 +49,7 @@ SQL_ROOMS = (
 
 POSTGRES_MIN = 150000
 _LOCK = 0x656E67616765  # "engage": one migration at a time over all processes
+_MIGRATION = re.compile(r"\d{4}_\w+\.py")
 APP = "engage"
 
 
@@ -75,9 +82,13 @@ def sql_texts() -> list[tuple[str, str]]:
     return texts
 
 
+@cache
 def sql_hash() -> str:
-    """A hash of all SQL files: tells whether the database has this version of them."""
+    """A hash of the migrations' names and all SQL files: tells whether the database has this version of them."""
     digest = hashlib.sha256()
+    folder = resources.files(__name__)
+    for name in sorted(file.name for file in folder.iterdir() if _MIGRATION.fullmatch(file.name)):
+        digest.update(f"{name}\0".encode())
     for name, text in sql_texts():
         digest.update(f"{name}\0{text}\0".encode())
     return digest.hexdigest()
@@ -100,11 +111,18 @@ async def migrate(database_url: str) -> list[str]:
                 f"This database was migrated by engage {found[1]}, and this is {__version__}: run that version or a"
                 " later one. To go back, restore a backup from before the upgrade."
             )
+        if found == (sql_hash(), __version__):
+            return []
         done = await _migrate_tables(database_url)
-        done += await _apply_sql(guard)
+        await _apply_sql(guard)
     finally:
         await guard.close()
-    return done
+    return [*done, "functions and views"]
+
+
+async def check_reachable(database_url: str) -> None:
+    """Connect once. Raises Unavailable, which names the setting, when that fails."""
+    await (await _connect(database_url)).close()
 
 
 async def _connect(database_url: str) -> Connection:
@@ -117,27 +135,41 @@ async def _connect(database_url: str) -> Connection:
 
 
 async def _migrate_tables(database_url: str) -> list[str]:
-    await Tortoise.init(config=orm_config(database_url), _enable_global_fallback=True)
-    try:
+    """Run the migrations that are due, each in one transaction with the note that it was run.
+
+    The ORM makes that note after its commit, so a process killed in between would have to be mended by hand.
+    """
+    async with _orm(database_url):
         executor = _executor()
-        target = [MigrationTarget(app_label=APP, name="__latest__")]
-        steps = [step.migration.name for step in await executor.plan(target)]
-        if steps:
-            await executor.migrate(target)
-        return steps
+        # Inside a transaction its absence could not be survived.
+        await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))  # noqa: SLF001 -- no other way
+        steps = [step.migration for step in await executor.plan([MigrationTarget(APP, "__latest__")])]
+        for step in steps:
+            async with in_transaction():
+                await _executor().migrate([MigrationTarget(APP, step.name)])
+        return [step.name for step in steps]
+
+
+@asynccontextmanager
+async def _orm(database_url: str) -> AsyncIterator[None]:
+    try:
+        await Tortoise.init(config=orm_config(database_url), _enable_global_fallback=True)
+    except ConfigurationError as error:
+        raise Unavailable(f"ENGAGE_DATABASE_URL cannot be read ({error}).") from error
+    try:
+        yield
     finally:
         await Tortoise.close_connections()
 
 
 def _executor() -> MigrationExecutor:
+    """The ORM's executor on the present transaction, or on the pool."""
     context = Tortoise._require_context()  # noqa: SLF001 -- the ORM's own commands reach it so
     return MigrationExecutor(context.connections.get("default"), {APP: orm_config("")["apps"][APP]})
 
 
-async def _apply_sql(connection: Connection) -> list[str]:
-    wanted = sql_hash()
-    if await _found(connection) == (wanted, __version__):
-        return []
+async def _apply_sql(connection: Connection) -> None:
+    """Make the functions and views anew."""
     async with connection.transaction():
         await connection.execute("DROP SCHEMA IF EXISTS engage CASCADE; CREATE SCHEMA engage")
         for name, text in sql_texts():
@@ -146,8 +178,7 @@ async def _apply_sql(connection: Connection) -> list[str]:
             except asyncpg.PostgresError as error:
                 raise RuntimeError(f"{name}: {error}") from error
         await connection.execute("CREATE TABLE engage.version (hash text NOT NULL, release text NOT NULL)")
-        await connection.execute("INSERT INTO engage.version VALUES ($1, $2)", wanted, __version__)
-    return ["functions and views"]
+        await connection.execute("INSERT INTO engage.version VALUES ($1, $2)", sql_hash(), __version__)
 
 
 async def _found(connection: Connection) -> tuple[str, str] | None:
@@ -159,7 +190,9 @@ async def _found(connection: Connection) -> tuple[str, str] | None:
 
 
 def _order(release: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in release.split("."))
+    """The numbers of a release, such as (1, 2, 0) of 1.2.0 and of 1.2.0rc1."""
+    numbers = re.match(r"\d+(\.\d+)*", release)
+    return tuple(int(part) for part in numbers[0].split(".")) if numbers else ()
 
 
 async def is_current(connection: Connection) -> bool:

@@ -7,7 +7,11 @@ from tortoise.models import Model
 
 
 class OutboxRow(Model):
-    """Work that was promised. It is done when `finished_at` commits together with the handler's effect."""
+    """Work that was promised. It is done when `finished_at` commits together with the handler's effect.
+
+    READY when due and not leased, LEASED until `leased_until`, DONE with `finished_at`, DEAD with `dead_at`.
+    `attempts` counts leases, less those given back unused. `last_error` tells kind and place, nothing about a person.
+    """
 
     id = fields.UUIDField(primary_key=True)
     handler = fields.CharField(max_length=120)
@@ -17,6 +21,7 @@ class OutboxRow(Model):
     created_at = fields.DatetimeField()
     due_at = fields.DatetimeField()
     attempts = fields.IntField(db_default=0)
+    lease = fields.IntField(db_default=0, description="Fencing token: grows with each lease, never back.")
     leased_until = fields.DatetimeField(null=True)
     last_error = fields.CharField(max_length=500, null=True)
     finished_at = fields.DatetimeField(null=True)

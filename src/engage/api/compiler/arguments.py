@@ -32,11 +32,9 @@ from graphql.execution.values import (
     get_argument_values,
     get_variable_values,
 )
-from strawberry.relay import GlobalID
-from strawberry.schema.compat import is_scalar
 from strawberry.types.arguments import convert_argument
-from strawberry.types.base import StrawberryMaybe, StrawberryOptional
-from strawberry.types.enum import StrawberryEnumDefinition, has_enum_definition
+
+from engage.api.compiler.inputs import prepare_conversion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
     from graphql import ArgumentNode, FieldNode, GraphQLArgument, GraphQLField, GraphQLInputType, GraphQLSchema
     from graphql.language import VariableDefinitionNode
     from strawberry import Info, Schema
-    from strawberry.types.arguments import StrawberryArgument
     from strawberry.types.field import StrawberryField
 
 MAX_COERCION_ERRORS = 50
@@ -137,32 +134,28 @@ def argument_conversion(
     """
     config, registry = strawberry_schema.config, strawberry_schema.schema_converter.scalar_registry
     arguments = [
-        (config.name_converter.from_argument(item), item.python_name, item.type, _passes_as_is(item, registry))
+        (
+            config.name_converter.from_argument(item),
+            item.python_name,
+            item.type,
+            prepare_conversion(strawberry_schema, item.type),
+        )
         for item in field.arguments
     ]
 
     def convert(values: dict[str, Any], info: Info[Any, Any] | None) -> dict[str, Any]:
         converted: dict[str, Any] = {}
-        for name, python_name, type_, as_is in arguments:
+        for name, python_name, type_, prepared in arguments:
             if name in values:
                 value = values[name]
                 converted[python_name] = (
-                    value if as_is else convert_argument(value, type_, registry, config, info, path=(name,))
+                    prepared(value)
+                    if prepared is not None
+                    else convert_argument(value, type_, registry, config, info, path=(name,))
                 )
         return converted
 
-    return convert, not all(as_is for *_, as_is in arguments)
-
-
-def _passes_as_is(argument: StrawberryArgument, registry: Any) -> bool:  # noqa: ANN401 - a type strawberry hides
-    """Tell whether strawberry gives the value to the resolver as it is: scalars and enums, optional ones too."""
-    type_ = argument.type
-    if isinstance(type_, StrawberryMaybe) or type_ is GlobalID:
-        return False
-    if isinstance(type_, StrawberryOptional):
-        type_ = type_.of_type
-    is_enum = isinstance(type_, StrawberryEnumDefinition) or has_enum_definition(type_)
-    return type_ is not GlobalID and (is_enum or is_scalar(type_, registry))
+    return convert, not all(prepared for *_, prepared in arguments)
 
 
 def _class_of(type_: GraphQLInputType) -> type | None:

@@ -39,9 +39,19 @@ def check_cause(cause: Cause | None) -> Cause | None:
 
 
 def check_window(usable_at: datetime | None, expires_at: datetime | None, now: datetime) -> None:
-    """When points can be used. Raises InvalidInput where the end lies before the beginning, or beyond a century."""
+    """When points can be used. Whether the end is past already is the kernel's to say, which knows repetitions.
+
+    Raises InvalidInput where the end lies before the beginning or beyond a century, and for a time without a zone.
+    """
     for name, at in (("usableAt", usable_at), ("expiresAt", expires_at)):
+        if at is not None and at.tzinfo is None:
+            raise InvalidInput("This needs a time zone, such as the Z in 2026-03-10T12:00:00Z.", path=[name])
         if at is not None and at > now + HORIZON:
             raise InvalidInput("This lies more than a hundred years ahead.", path=[name])
-    if expires_at is not None and expires_at <= max(now, usable_at or now):
-        raise InvalidInput("Points must be usable for a while before they expire.", path=["expiresAt"])
+    if expires_at is not None and usable_at is not None and expires_at <= usable_at:
+        raise never_usable()
+
+
+def never_usable() -> InvalidInput:
+    """The refusal of points that would expire before anyone could use them."""
+    return InvalidInput("Points must be usable for a while before they expire.", path=["expiresAt"])

@@ -77,7 +77,8 @@ async def earn_points(
 ) -> Posted:
     """Give `amount` points in one lot, by hand: what activities earn goes through `earning`.
 
-    Without `expires_at` the program's policy says when they expire; with `usable_at` they are pending until then.
+    With `usable_at` they are pending until then. Without `expires_at` the program's policy says when they expire,
+    counted from when they can be used.
     Raises Forbidden, InvalidInput, NotFound, MemberNotActive, IdempotencyConflict. Says `ledger.points_earned.v1`.
     """
     require(actor, STAFF_ROLES)
@@ -218,6 +219,8 @@ def _refusal(value: dict[str, Any]) -> Refusal:
             )
         case "MEMBER_NOT_ACTIVE":
             return MemberNotActive(f"The member is {value['state']}.", path=["memberId"], state=value["state"])
+        case "NEVER_USABLE":
+            return rules.never_usable()
         case "IDEMPOTENCY_CONFLICT":
             return conflict()
         case "NOT_FOUND":

@@ -83,7 +83,8 @@ async def _add_identities(owned: Sequence[tuple[UUID, IdentityRef]]) -> int:
 async def ensure_members(refs: Sequence[IdentityRef]) -> tuple[dict[IdentityRef, UUID], int]:
     """The members of these identities (normalised), made where nobody is known, and how many were made.
 
-    For commands of domains above. Says MemberRegistered for each new one. Repeats itself when another till registers the same person meanwhile.
+    For commands of domains above. Says MemberRegistered for each new one. Repeats itself when another till registers
+    the same person meanwhile.
     """
     known = await queries.load_ids(refs)
     missing = sorted({ref for ref in refs if ref not in known}, key=lambda ref: (ref.channel, ref.identifier))

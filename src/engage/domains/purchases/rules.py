@@ -9,6 +9,7 @@ from decimal import ROUND_FLOOR, Decimal
 import orjson
 
 from engage.base.errors import InvalidInput
+from engage.domains.ledger.types import POINTS_MAX
 from engage.domains.members.types import IdentityRef, ProgramRecord
 from engage.domains.purchases.errors import UnknownCurrency, UnknownStore
 from engage.domains.purchases.types import Order
@@ -47,6 +48,7 @@ def check_order(order: Order, program: ProgramRecord, stores: frozenset[str], no
     """
     _text(order.order_no, ["orderNo"], length_max=ORDER_NO_MAX)
     _amount(order.amount, ["amount"])
+    _check_points(order, program)
     _quantity(order.quantity, ["quantity"])
     if order.purchased_at.tzinfo is None:
         raise InvalidInput("A time of purchase needs its offset from UTC.", path=["purchasedAt"])
@@ -78,6 +80,11 @@ def check_order(order: Order, program: ProgramRecord, stores: frozenset[str], no
 def points_for(amount: Decimal, program: ProgramRecord) -> int:
     """Points for an order: its amount times the program's rate, floored once per order."""
     return int((amount * program.points_per_unit).to_integral_value(ROUND_FLOOR))
+
+
+def _check_points(order: Order, program: ProgramRecord) -> None:
+    if points_for(order.amount, program) > POINTS_MAX:
+        raise InvalidInput(f"This would earn more than {POINTS_MAX:,} points.", path=["amount"])
 
 
 def content_hash(order: Order, member: IdentityRef, currency: str) -> bytes:

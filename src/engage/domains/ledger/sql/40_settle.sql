@@ -27,6 +27,14 @@ CREATE FUNCTION engage.ledger_house(p_currency uuid, p_kind text) RETURNS uuid L
   SELECT id FROM accounts WHERE currency_id = p_currency AND kind = p_kind AND member_id IS NULL
 $$;
 
+-- The lots of an account that still hold points. Two arms, since each has its own partial index: without this, what
+-- asks for both states reads the whole table.
+CREATE FUNCTION engage.ledger_live_lots(p_account uuid) RETURNS SETOF lots LANGUAGE sql STABLE AS $$
+  SELECT * FROM lots WHERE account_id = p_account AND state = 'OPEN'
+  UNION ALL
+  SELECT * FROM lots WHERE account_id = p_account AND state = 'PENDING'
+$$;
+
 -- The balance that holds at a moment: the cached figures less what has expired, plus what has become usable.
 CREATE FUNCTION engage.ledger_effective(
   p_account accounts, p_now timestamptz, OUT available bigint, OUT pending bigint
@@ -39,7 +47,7 @@ BEGIN
              AND (l.expires_at IS NULL OR l.expires_at > p_now)), 0),
            coalesce(sum(l.remaining) FILTER (WHERE l.usable_at > p_now), 0)
       INTO available, pending
-      FROM lots l WHERE l.account_id = p_account.id AND l.state IN ('OPEN', 'PENDING');
+      FROM engage.ledger_live_lots(p_account.id) l;
   END IF;
 END $$;
 
@@ -76,7 +84,9 @@ BEGIN
              (SELECT min(l.usable_at) FROM lots l
                WHERE l.account_id = a AND l.state = 'PENDING' AND l.usable_at > p_now),
              (SELECT min(l.expires_at) FROM lots l
-               WHERE l.account_id = a AND l.state IN ('OPEN', 'PENDING') AND l.expires_at > p_now)) AS due_at
+               WHERE l.account_id = a AND l.state = 'PENDING' AND l.expires_at > p_now),
+             (SELECT min(l.expires_at) FROM lots l
+               WHERE l.account_id = a AND l.state = 'OPEN' AND l.expires_at > p_now)) AS due_at
       FROM unnest(p_accounts) AS a
   ), moves AS (
     SELECT a.*, c.program_code, s.matured, s.expired, engage.uuid7(p_now) AS maturing, engage.uuid7(p_now) AS expiring
@@ -157,9 +167,9 @@ BEGIN
     FROM engage.ledger_settle(v_accounts, p_now, p_handlers) s;
 END $$;
 
-CREATE TRIGGER transfers_are_history BEFORE UPDATE OR DELETE ON transfers
+CREATE TRIGGER transfers_are_history BEFORE UPDATE OR DELETE OR TRUNCATE ON transfers
   FOR EACH STATEMENT EXECUTE FUNCTION engage.refuse_change();
-CREATE TRIGGER entries_are_history BEFORE UPDATE OR DELETE ON entries
+CREATE TRIGGER entries_are_history BEFORE UPDATE OR DELETE OR TRUNCATE ON entries
   FOR EACH STATEMENT EXECUTE FUNCTION engage.refuse_change();
-CREATE TRIGGER allocations_are_history BEFORE UPDATE OR DELETE ON allocations
+CREATE TRIGGER allocations_are_history BEFORE UPDATE OR DELETE OR TRUNCATE ON allocations
   FOR EACH STATEMENT EXECUTE FUNCTION engage.refuse_change();

@@ -73,7 +73,7 @@ END $$;
 
 -- Post earnings of many members in one program, in the order given. The caller holds the members' locks and names
 -- survivors of merges only. Lines of amount 0 open the account and move nothing. An expiry that is NULL is set by the
--- program's policy. What has expired already is issued and expired, both visible.
+-- program's policy, counted from when the points can be used. What has expired already is issued and expired, both visible.
 -- Answers the events in order; those of the earnings carry the line's number in `line`.
 CREATE FUNCTION engage.ledger_post_earnings(
   p_program text, p_members uuid[], p_transfers uuid[], p_amounts bigint[], p_earned timestamptz[],
@@ -100,7 +100,7 @@ BEGIN
     SELECT g.*, a.id AS account_id, a.held, a.debt, engage.uuid7(p_now) AS lot_id,
            CASE WHEN g.usable > p_now THEN g.amount ELSE 0 END AS later,
            CASE WHEN g.usable > p_now THEN 0 ELSE g.amount END AS at_once,
-           coalesce(g.expires, engage.program_expiry(p_program, g.earned)) AS expires_at,
+           coalesce(g.expires, engage.program_expiry(p_program, greatest(g.earned, g.usable))) AS expires_at,
            a.version AS version_before, a.available AS available_before, a.pending AS pending_before
       FROM (SELECT * FROM unnest(p_members, p_transfers, p_amounts, p_earned, p_usable, p_expires, p_reasons,
                                  p_cause_types, p_cause_ids)
@@ -171,6 +171,7 @@ BEGIN
     RETURN jsonb_build_object('refusal', 'MEMBER_NOT_ACTIVE', 'state', v_state);
   END IF;
   IF engage.program_id(p_program) IS NULL THEN RETURN '{"refusal": "NOT_FOUND", "what": "program"}'; END IF;
+  IF p_expires <= p_now THEN RETURN '{"refusal": "NEVER_USABLE"}'; END IF;
 
   SELECT jsonb_agg(to_jsonb(e) - 'line'),
          (jsonb_agg(e.data || jsonb_build_object('position', e.position, 'replayed', false))

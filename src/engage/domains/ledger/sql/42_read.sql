@@ -17,9 +17,9 @@ RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
     SELECT l.member_id, (l.expires_at AT TIME ZONE engage.program_zone(p_program))::date AS day,
            min(l.expires_at) AS first_at, sum(l.remaining) AS amount,
            row_number() OVER (PARTITION BY l.member_id ORDER BY min(l.expires_at)) AS nth
-      FROM accounts a JOIN lots l ON l.account_id = a.id
+      FROM accounts a, engage.ledger_live_lots(a.id) l
      WHERE a.member_id = ANY (p_members) AND a.currency_id = engage.ledger_currency(p_program)
-       AND l.state IN ('OPEN', 'PENDING') AND l.usable_at <= p_now AND (l.expires_at IS NULL OR l.expires_at > p_now)
+       AND l.usable_at <= p_now AND (l.expires_at IS NULL OR l.expires_at > p_now)
      GROUP BY 1, 2
   )
   SELECT member_id::text, json_build_object(
@@ -59,9 +59,8 @@ LANGUAGE sql STABLE AS $$
       FROM accounts WHERE currency_id = engage.ledger_currency(p_program) AND member_id IS NOT NULL
   ), lapsed AS (
     SELECT coalesce(sum(l.remaining), 0)::bigint AS points
-      FROM accounts a JOIN lots l ON l.account_id = a.id
-     WHERE a.currency_id = engage.ledger_currency(p_program) AND a.next_due_at <= p_now
-       AND l.state IN ('OPEN', 'PENDING') AND l.expires_at <= p_now
+      FROM accounts a, engage.ledger_live_lots(a.id) l
+     WHERE a.currency_id = engage.ledger_currency(p_program) AND a.next_due_at <= p_now AND l.expires_at <= p_now
   )
   SELECT kept.members, moved.issued, moved.spent, moved.expired + lapsed.points, moved.reversed,
          kept.points - lapsed.points

@@ -1,6 +1,6 @@
--- What `engage ledger verify` asks. Each function looks at the rows whose ids lie above `p_after` and up to `p_last`, and
--- answers the first that is wrong, or none. They read; they never repair. Ranges keep memory bounded, and each is a
--- set: no function looks at one row at a time.
+-- What `engage ledger verify` asks. Each function looks at the rows whose ids lie above `p_after` and up to `p_last`,
+-- and answers the first that is wrong, or none. They read; they never repair. Ranges keep memory bounded, and each is
+-- judged as a set: no function looks at one row after another.
 
 CREATE TYPE engage.ledger_finding AS (in_table text, id text, rule text, stored text, expected text);
 
@@ -12,15 +12,17 @@ CREATE VIEW engage.ledger_legs (kind, leg, sign) AS VALUES
   ('MATURE', 'PENDING', -1), ('MATURE', 'AVAILABLE', 1),
   ('EXPIRE', 'AVAILABLE', -1), ('EXPIRE', 'EXPIRED', 1);
 
--- Transfers: two legs that sum to zero and are what kind and amount say.
+-- Transfers: of the account's member and currency, with two legs that sum to zero and are what kind and amount say.
 -- Where legs and transfer disagree, an entry is named if the others agree with the transfer, else the transfer itself.
-CREATE FUNCTION engage.ledger_verify_legs(p_after uuid, p_last uuid) RETURNS SETOF engage.ledger_finding
+CREATE FUNCTION engage.ledger_verify_transfers(p_after uuid, p_last uuid) RETURNS SETOF engage.ledger_finding
 LANGUAGE sql STABLE AS $$
   WITH legs AS (
-    SELECT t.id AS transfer_id, t.kind, t.amount AS moved, t.account_id AS member_account, t.currency_id,
-           e.id, e.amount, e.bucket, e.account_id, e.version, e.balance_after, a.currency_id AS account_currency,
+    SELECT t.id AS transfer_id, t.kind, t.amount AS moved, t.account_id AS member_account, t.currency_id, t.member_id,
+           o.member_id AS owner, o.currency_id AS owner_currency, e.id, e.amount, e.bucket, e.account_id, e.version,
+           e.balance_after, a.currency_id AS account_currency,
            CASE e.bucket WHEN 'HOUSE' THEN a.kind ELSE e.bucket END AS leg
       FROM transfers t
+      JOIN accounts o ON o.id = t.account_id
       LEFT JOIN entries e ON e.transfer_id = t.id AND e.transfer_id > p_after AND e.transfer_id <= p_last
       LEFT JOIN accounts a ON a.id = e.account_id
      WHERE t.id > p_after AND t.id <= p_last
@@ -30,52 +32,35 @@ LANGUAGE sql STABLE AS $$
            count(*) FILTER (WHERE l.amount <> k.sign * l.moved) OVER w AS n_off
       FROM legs l LEFT JOIN engage.ledger_legs k ON k.kind = l.kind AND k.leg = l.leg
     WINDOW w AS (PARTITION BY l.transfer_id)
-  ), wrong AS (
-    SELECT transfer_id, 1 AS rank, id AS entry_id, 'entries' AS in_table, id::text, 'leg' AS rule, leg AS stored,
-           (SELECT string_agg(k.leg, ' or ') FROM engage.ledger_legs k WHERE k.kind = j.kind) AS expected
-      FROM judged j WHERE stray AND id IS NOT NULL
-    UNION ALL
-    SELECT transfer_id, 2, id, 'entries', id::text, 'account', account_id::text, member_account::text
-      FROM judged WHERE bucket <> 'HOUSE' AND account_id <> member_account
-    UNION ALL
-    SELECT transfer_id, 3, id, 'entries', id::text, 'currency', account_currency::text, currency_id::text
-      FROM judged WHERE account_currency <> currency_id
-    UNION ALL
-    SELECT transfer_id, 4, id, 'entries', id::text, 'version and balance', concat_ws(', ', version, balance_after),
-           CASE bucket WHEN 'HOUSE' THEN 'none for the house' ELSE 'both for a member' END
-      FROM judged WHERE (bucket = 'HOUSE') <> (version IS NULL) OR (bucket = 'HOUSE') <> (balance_after IS NULL)
-    UNION ALL
-    SELECT transfer_id, 5, id, 'entries', id::text, 'amount', amount::text, due::text
-      FROM judged WHERE off AND (n_off < n OR total <> 0)
-    UNION ALL
-    SELECT transfer_id, 6, id, 'transfers', transfer_id::text, 'amount', moved::text, abs(amount)::text
-      FROM judged WHERE off AND n_off = n AND total = 0
-    UNION ALL
-    SELECT transfer_id, 7, id, 'transfers', transfer_id::text, 'entries', n || ' that sum to ' || total,
-           '2 that sum to 0'
-      FROM judged WHERE n <> 2 OR total <> 0
+  ), ruled AS (
+    SELECT *, CASE WHEN member_id IS DISTINCT FROM owner THEN 1
+                   WHEN currency_id <> owner_currency THEN 2
+                   WHEN bucket <> 'HOUSE' AND account_id <> member_account THEN 3
+                   WHEN account_currency <> currency_id THEN 4
+                   WHEN stray AND id IS NOT NULL THEN 5
+                   WHEN (bucket = 'HOUSE') <> (version IS NULL) OR (bucket = 'HOUSE') <> (balance_after IS NULL) THEN 6
+                   WHEN off AND (n_off < n OR total <> 0) THEN 7
+                   WHEN off THEN 8
+                   WHEN n <> 2 OR total <> 0 THEN 9 END AS broken
+      FROM judged
+  ), first_wrong AS (
+    SELECT * FROM ruled WHERE broken IS NOT NULL ORDER BY transfer_id, broken, id LIMIT 1
   )
-  SELECT in_table, id, rule, stored, expected FROM wrong ORDER BY transfer_id, rank, entry_id LIMIT 1
-$$;
-
--- Transfers: of the account's member and currency, and the version after them is that of their last entry.
-CREATE FUNCTION engage.ledger_verify_transfers(p_after uuid, p_last uuid) RETURNS SETOF engage.ledger_finding
-LANGUAGE sql STABLE AS $$
-  WITH newest AS (
-    SELECT e.transfer_id, max(e.version) AS version FROM entries e
-     WHERE e.transfer_id > p_after AND e.transfer_id <= p_last GROUP BY e.transfer_id
-  )
-  SELECT 'transfers', t.id::text,
-         CASE WHEN t.member_id <> a.member_id THEN 'member' WHEN t.currency_id <> a.currency_id THEN 'currency'
-              ELSE 'version after' END,
-         CASE WHEN t.member_id <> a.member_id THEN t.member_id::text
-              WHEN t.currency_id <> a.currency_id THEN t.currency_id::text ELSE t.version_after::text END,
-         CASE WHEN t.member_id <> a.member_id THEN a.member_id::text
-              WHEN t.currency_id <> a.currency_id THEN a.currency_id::text ELSE n.version::text END
-    FROM transfers t JOIN accounts a ON a.id = t.account_id LEFT JOIN newest n ON n.transfer_id = t.id
-   WHERE t.id > p_after AND t.id <= p_last
-     AND (t.member_id <> a.member_id OR t.currency_id <> a.currency_id OR t.version_after IS DISTINCT FROM n.version)
-   ORDER BY t.id LIMIT 1
+  SELECT CASE WHEN broken IN (1, 2, 8, 9) THEN 'transfers' ELSE 'entries' END,
+         CASE WHEN broken IN (1, 2, 8, 9) THEN transfer_id::text ELSE id::text END,
+         (ARRAY['member', 'currency', 'account', 'currency', 'leg', 'version and balance', 'amount', 'amount',
+                'entries'])[broken],
+         CASE broken WHEN 1 THEN member_id::text WHEN 2 THEN currency_id::text WHEN 3 THEN account_id::text
+                     WHEN 4 THEN account_currency::text WHEN 5 THEN leg
+                     WHEN 6 THEN concat_ws(' and ', version, balance_after) WHEN 7 THEN amount::text
+                     WHEN 8 THEN moved::text ELSE n || ' that sum to ' || total END,
+         CASE broken WHEN 1 THEN owner::text WHEN 2 THEN owner_currency::text WHEN 3 THEN member_account::text
+                     WHEN 4 THEN currency_id::text
+                     WHEN 5 THEN (SELECT string_agg(k.leg, ' or ' ORDER BY k.leg) FROM engage.ledger_legs k
+                                   WHERE k.kind = w.kind)
+                     WHEN 6 THEN CASE bucket WHEN 'HOUSE' THEN 'none for the house' ELSE 'both for a member' END
+                     WHEN 7 THEN due::text WHEN 8 THEN abs(amount)::text ELSE '2 that sum to 0' END
+    FROM first_wrong w
 $$;
 
 -- Allocations: those of what takes points sum to its amount, nothing else has any, and all name lots of its account.
@@ -118,29 +103,39 @@ LANGUAGE sql STABLE AS $$
     SELECT t.id AS transfer_id, t.kind, t.amount AS earned, t.account_id AS earner, t.member_id AS owner, l.*,
            count(l.id) OVER (PARTITION BY t.id) AS n,
            row_number() OVER (PARTITION BY t.id ORDER BY l.id) AS nth,
-           CASE WHEN l.usable_at <= t.posted_at THEN false
-                ELSE NOT EXISTS (SELECT FROM transfers m WHERE m.account_id = l.account_id AND m.kind = 'MATURE'
-                                    AND m.version_after > t.version_after AND m.posted_at >= l.usable_at) END AS waiting
-      FROM transfers t LEFT JOIN lots l ON l.source_id = t.id AND l.source_id > p_after AND l.source_id <= p_last
+           l.usable_at > t.posted_at AND NOT EXISTS (
+             SELECT FROM transfers m WHERE m.account_id = l.account_id AND m.version_after > t.version_after
+                                       AND m.kind = 'MATURE' AND m.posted_at >= l.usable_at) AS waiting,
+           e.id AS entry_id, e.bucket,
+           CASE WHEN l.usable_at > t.posted_at THEN 'PENDING' WHEN l.usable_at <= t.posted_at THEN 'AVAILABLE' END
+             AS bucket_due
+      FROM transfers t
+      LEFT JOIN lots l ON l.source_id = t.id AND l.source_id > p_after AND l.source_id <= p_last
+      LEFT JOIN entries e ON e.transfer_id = t.id AND t.kind = 'EARN' AND e.version IS NOT NULL
+                         AND e.transfer_id > p_after AND e.transfer_id <= p_last
      WHERE t.id > p_after AND t.id <= p_last
-  ), wrong AS (
-    SELECT transfer_id, 'transfers' AS in_table, transfer_id::text AS id, 'lots' AS rule, '0' AS stored, '1' AS expected
-      FROM made WHERE kind = 'EARN' AND n = 0
-    UNION ALL
-    SELECT transfer_id, 'lots', id::text, 'source', transfer_id::text,
-           CASE kind WHEN 'EARN' THEN 'one lot of each earning' ELSE 'an earning' END
-      FROM made WHERE n > 0 AND (kind <> 'EARN' OR nth > 1)
-    UNION ALL
-    SELECT transfer_id, 'lots', id::text, 'amount', amount::text, earned::text FROM made WHERE amount <> earned
-    UNION ALL
-    SELECT transfer_id, 'lots', id::text, 'account', account_id::text, earner::text FROM made WHERE account_id <> earner
-    UNION ALL
-    SELECT transfer_id, 'lots', id::text, 'member', member_id::text, owner::text FROM made WHERE member_id <> owner
-    UNION ALL
-    SELECT transfer_id, 'lots', id::text, 'state', state, CASE WHEN waiting THEN 'PENDING' ELSE 'OPEN or CLOSED' END
-      FROM made WHERE (state = 'PENDING') <> waiting
+  ), ruled AS (
+    SELECT *, CASE WHEN kind = 'EARN' AND n = 0 THEN 1
+                   WHEN n > 0 AND (kind <> 'EARN' OR nth > 1) THEN 2
+                   WHEN amount <> earned THEN 3
+                   WHEN account_id <> earner THEN 4
+                   WHEN member_id <> owner THEN 5
+                   WHEN bucket <> bucket_due THEN 6
+                   WHEN (state = 'PENDING') <> waiting THEN 7 END AS broken
+      FROM made
+  ), first_wrong AS (
+    SELECT * FROM ruled WHERE broken IS NOT NULL ORDER BY transfer_id, broken, id LIMIT 1
   )
-  SELECT in_table, id, rule, stored, expected FROM wrong ORDER BY transfer_id, id LIMIT 1
+  SELECT CASE broken WHEN 1 THEN 'transfers' WHEN 6 THEN 'entries' ELSE 'lots' END,
+         CASE broken WHEN 1 THEN transfer_id::text WHEN 6 THEN entry_id::text ELSE id::text END,
+         (ARRAY['lots', 'source', 'amount', 'account', 'member', 'bucket', 'state'])[broken],
+         CASE broken WHEN 1 THEN '0' WHEN 2 THEN transfer_id::text WHEN 3 THEN amount::text WHEN 4 THEN account_id::text
+                     WHEN 5 THEN member_id::text WHEN 6 THEN bucket ELSE state END,
+         CASE broken WHEN 1 THEN '1'
+                     WHEN 2 THEN CASE kind WHEN 'EARN' THEN 'one lot of each earning' ELSE 'an earning' END
+                     WHEN 3 THEN earned::text WHEN 4 THEN earner::text WHEN 5 THEN owner::text WHEN 6 THEN bucket_due
+                     ELSE CASE WHEN waiting THEN 'PENDING' ELSE 'OPEN or CLOSED' END END
+    FROM first_wrong
 $$;
 
 -- Lots: what remains is the amount and all allocations; closed when nothing does, whole while pending.
@@ -162,12 +157,13 @@ LANGUAGE sql STABLE AS $$
     FROM judged WHERE NOT (adds_up AND fits) ORDER BY id LIMIT 1
 $$;
 
--- Entries of accounts: versions run 1, 2, 3 …; the balance after each runs with the amounts of its bucket; and the
--- balance after a transfer is what was available after its last entry.
+-- Entries of accounts: versions run 1, 2, 3 …; the balance after each runs with the amounts of its bucket. After its
+-- last entry, a transfer has that version, and what was available then.
 CREATE FUNCTION engage.ledger_verify_runs(p_after uuid, p_last uuid) RETURNS SETOF engage.ledger_finding
 LANGUAGE sql STABLE AS $$
   WITH runs AS (
     SELECT e.id, e.account_id, e.transfer_id, e.version, e.bucket, e.balance_after, row_number() OVER w AS nth,
+           lead(e.transfer_id) OVER w IS DISTINCT FROM e.transfer_id AS closes,
            coalesce(sum(e.amount) FILTER (WHERE e.bucket = 'AVAILABLE') OVER w, 0) AS available,
            coalesce(sum(e.amount) FILTER (WHERE e.bucket = 'PENDING') OVER w, 0) AS pending,
            coalesce(sum(e.amount) FILTER (WHERE e.bucket = 'HELD') OVER w, 0) AS held,
@@ -175,80 +171,107 @@ LANGUAGE sql STABLE AS $$
       FROM entries e WHERE e.account_id > p_after AND e.account_id <= p_last AND e.version IS NOT NULL
     WINDOW w AS (PARTITION BY e.account_id ORDER BY e.version ROWS UNBOUNDED PRECEDING)
   ), judged AS (
-    SELECT r.*, CASE r.bucket WHEN 'AVAILABLE' THEN r.available WHEN 'PENDING' THEN r.pending WHEN 'HELD' THEN r.held
-                              ELSE r.debt END AS due,
-           t.id AS closing, t.balance_after AS told
-      FROM runs r LEFT JOIN transfers t ON t.account_id = r.account_id AND t.version_after = r.version
-       AND t.account_id > p_after AND t.account_id <= p_last
+    SELECT r.*, t.version_after AS told_version, t.balance_after AS told_balance,
+           CASE r.bucket WHEN 'AVAILABLE' THEN r.available WHEN 'PENDING' THEN r.pending WHEN 'HELD' THEN r.held
+                         ELSE r.debt END AS due
+      FROM runs r
+      JOIN transfers t ON t.id = r.transfer_id AND t.account_id > p_after AND t.account_id <= p_last
+  ), ruled AS (
+    SELECT *, CASE WHEN version <> nth THEN 1
+                   WHEN balance_after <> due THEN 2
+                   WHEN closes AND told_version <> version THEN 3
+                   WHEN closes AND told_balance <> available THEN 4 END AS broken
+      FROM judged
+  ), first_wrong AS (
+    SELECT * FROM ruled WHERE broken IS NOT NULL ORDER BY account_id, version LIMIT 1
   )
-  SELECT CASE WHEN version = nth AND balance_after = due THEN 'transfers' ELSE 'entries' END,
-         CASE WHEN version = nth AND balance_after = due THEN closing::text ELSE id::text END,
-         CASE WHEN version <> nth THEN 'version' ELSE 'balance after' END,
-         CASE WHEN version <> nth THEN version WHEN balance_after <> due THEN balance_after ELSE told END::text,
-         CASE WHEN version <> nth THEN nth WHEN balance_after <> due THEN due ELSE available END::text
-    FROM judged WHERE version <> nth OR balance_after <> due OR told <> available
-   ORDER BY account_id, version LIMIT 1
+  SELECT CASE WHEN broken <= 2 THEN 'entries' ELSE 'transfers' END,
+         CASE WHEN broken <= 2 THEN id::text ELSE transfer_id::text END,
+         (ARRAY['version', 'balance after', 'version after', 'balance after'])[broken],
+         (ARRAY[version, balance_after, told_version, told_balance])[broken]::text,
+         (ARRAY[nth, due, version, available])[broken]::text
+    FROM first_wrong
 $$;
 
 -- Accounts: their figures are those of their entries and their lots, and nothing falls due before `next_due_at` says.
--- Accounts of the house keep no figures.
+-- Accounts of the house keep no figures. What is stored and what should be are summed side by side, without a join.
 CREATE FUNCTION engage.ledger_verify_accounts(p_after uuid, p_last uuid) RETURNS SETOF engage.ledger_finding
 LANGUAGE sql STABLE AS $$
-  WITH moved AS (
-    SELECT e.account_id, count(*) AS n, sum(e.amount) FILTER (WHERE e.bucket = 'AVAILABLE') AS available,
-           sum(e.amount) FILTER (WHERE e.bucket = 'PENDING') AS pending,
-           sum(e.amount) FILTER (WHERE e.bucket = 'HELD') AS held, -sum(e.amount) FILTER (WHERE e.bucket = 'DEBT') AS debt
+  WITH facts (id, stored, house, version, available, pending, held, debt, in_open, in_pending, due_at) AS (
+    SELECT a.id, true, a.member_id IS NULL, a.version, a.available, a.pending, a.held, a.debt, a.available, a.pending,
+           a.next_due_at
+      FROM accounts a WHERE a.id > p_after AND a.id <= p_last
+    UNION ALL
+    SELECT e.account_id, false, NULL, 1, CASE e.bucket WHEN 'AVAILABLE' THEN e.amount END,
+           CASE e.bucket WHEN 'PENDING' THEN e.amount END, CASE e.bucket WHEN 'HELD' THEN e.amount END,
+           CASE e.bucket WHEN 'DEBT' THEN -e.amount END, NULL, NULL, NULL
       FROM entries e WHERE e.account_id > p_after AND e.account_id <= p_last AND e.version IS NOT NULL
-     GROUP BY e.account_id
-  ), usable AS (
-    SELECT account_id, sum(remaining) AS points, min(expires_at) AS due_at FROM lots
-     WHERE state = 'OPEN' AND account_id > p_after AND account_id <= p_last GROUP BY account_id
-  ), later AS (
-    SELECT account_id, sum(remaining) AS points, min(usable_at) AS due_at FROM lots
-     WHERE state = 'PENDING' AND account_id > p_after AND account_id <= p_last GROUP BY account_id
-  ), judged AS (
-    SELECT a.*, coalesce(m.n, 0) AS n, coalesce(m.available, 0) AS sum_available, coalesce(m.pending, 0) AS sum_pending,
-           coalesce(m.held, 0) AS sum_held, coalesce(m.debt, 0) AS sum_debt, coalesce(u.points, 0) AS in_open,
-           coalesce(l.points, 0) AS in_pending, least(u.due_at, l.due_at) AS due_at
-      FROM accounts a LEFT JOIN moved m ON m.account_id = a.id LEFT JOIN usable u ON u.account_id = a.id
-      LEFT JOIN later l ON l.account_id = a.id
-     WHERE a.id > p_after AND a.id <= p_last
+    UNION ALL
+    SELECT l.account_id, false, NULL, NULL, NULL, NULL, NULL, NULL, l.remaining, NULL, l.expires_at
+      FROM lots l WHERE l.state = 'OPEN' AND l.account_id > p_after AND l.account_id <= p_last
+    UNION ALL
+    SELECT l.account_id, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL, l.remaining, l.usable_at
+      FROM lots l WHERE l.state = 'PENDING' AND l.account_id > p_after AND l.account_id <= p_last
+  ), sides AS (
+    SELECT id, bool_or(house) AS house,
+           sum(version) FILTER (WHERE stored) AS version, sum(version) FILTER (WHERE NOT stored) AS n,
+           sum(available) FILTER (WHERE stored) AS available, sum(available) FILTER (WHERE NOT stored) AS sum_available,
+           sum(pending) FILTER (WHERE stored) AS pending, sum(pending) FILTER (WHERE NOT stored) AS sum_pending,
+           sum(held) FILTER (WHERE stored) AS held, sum(held) FILTER (WHERE NOT stored) AS sum_held,
+           sum(debt) FILTER (WHERE stored) AS debt, sum(debt) FILTER (WHERE NOT stored) AS sum_debt,
+           sum(in_open) FILTER (WHERE NOT stored) AS in_open, sum(in_pending) FILTER (WHERE NOT stored) AS in_pending,
+           min(due_at) FILTER (WHERE stored) AS next_due_at, min(due_at) FILTER (WHERE NOT stored) AS due_at
+      FROM facts GROUP BY id
   )
-  SELECT 'accounts', j.id::text, c.rule, c.stored, c.expected
-    FROM judged j, LATERAL (VALUES
-      (1, 'version', j.version::text, j.n::text),
-      (2, 'available', j.available::text, j.sum_available::text),
-      (3, 'pending', j.pending::text, j.sum_pending::text),
-      (4, 'held', j.held::text, j.sum_held::text),
-      (5, 'debt', j.debt::text, j.sum_debt::text),
-      (6, 'available, by lots', j.available::text, j.in_open::text),
-      (7, 'pending, by lots', j.pending::text, j.in_pending::text),
-      (8, 'next due, at the latest', coalesce(j.next_due_at, 'infinity')::text,
-          least(coalesce(j.next_due_at, 'infinity'), j.due_at)::text),
-      (9, 'next due of the house', j.next_due_at::text, CASE WHEN j.member_id IS NOT NULL THEN j.next_due_at::text END)
-    ) AS c (rank, rule, stored, expected)
-   WHERE c.stored IS DISTINCT FROM c.expected ORDER BY j.id, c.rank LIMIT 1
+  SELECT 'accounts', s.id::text, c.rule, c.stored, c.expected
+    FROM sides s, LATERAL (VALUES
+      (1, s.version <> coalesce(s.n, 0), 'version', s.version::text, coalesce(s.n, 0)::text),
+      (2, s.available <> coalesce(s.sum_available, 0), 'available',
+          s.available::text, coalesce(s.sum_available, 0)::text),
+      (3, s.pending <> coalesce(s.sum_pending, 0), 'pending', s.pending::text, coalesce(s.sum_pending, 0)::text),
+      (4, s.held <> coalesce(s.sum_held, 0), 'held', s.held::text, coalesce(s.sum_held, 0)::text),
+      (5, s.debt <> coalesce(s.sum_debt, 0), 'debt', s.debt::text, coalesce(s.sum_debt, 0)::text),
+      (6, s.available <> coalesce(s.in_open, 0), 'available, by lots',
+          s.available::text, coalesce(s.in_open, 0)::text),
+      (7, s.pending <> coalesce(s.in_pending, 0), 'pending, by lots',
+          s.pending::text, coalesce(s.in_pending, 0)::text),
+      (8, s.due_at < coalesce(s.next_due_at, 'infinity'), 'next due, at the latest',
+          s.next_due_at::text, s.due_at::text),
+      (9, s.house AND s.next_due_at IS NOT NULL, 'next due of the house', s.next_due_at::text, NULL)
+    ) AS c (rank, broken, rule, stored, expected)
+   WHERE c.broken ORDER BY s.id, c.rank LIMIT 1
 $$;
 
--- Streams: the positions of the events that are kept run without a gap up to the head.
+-- Streams: the positions of the events that are kept run without a gap up to the head. Positions are unique, so that
+-- their number and their ends tell; only a stream that is wrong is looked at event by event.
 CREATE FUNCTION engage.ledger_verify_streams(p_after text, p_last text) RETURNS SETOF engage.ledger_finding
 LANGUAGE sql STABLE AS $$
-  WITH heads AS (
-    SELECT h.id, h.position, h.kept_from FROM stream_heads h WHERE h.id > p_after AND h.id <= p_last
-  ), numbered AS (
-    SELECT e.id, e.stream, e.position, h.kept_from - 1 + row_number() OVER (PARTITION BY e.stream ORDER BY e.position) AS due
-      FROM events e LEFT JOIN heads h ON h.id = e.stream
+  WITH kept AS (
+    SELECT e.stream, h.id, h.kept_from, h.position, count(*) AS n, min(e.position) AS lowest, max(e.position) AS highest
+      FROM events e LEFT JOIN stream_heads h ON h.id = e.stream AND h.id > p_after AND h.id <= p_last
      WHERE e.stream > p_after AND e.stream <= p_last AND (e.position >= h.kept_from OR h.id IS NULL)
+     GROUP BY e.stream, h.id, h.kept_from, h.position
+  ), first_wrong AS (
+    SELECT stream, id, kept_from FROM kept
+     WHERE id IS NULL OR n <> position - kept_from + 1 OR lowest <> kept_from OR highest <> position
+    UNION ALL
+    SELECT h.id, h.id, h.kept_from FROM stream_heads h
+     WHERE h.id > p_after AND h.id <= p_last AND h.position >= h.kept_from
+       AND NOT EXISTS (SELECT FROM events e WHERE e.stream = h.id AND e.position >= h.kept_from)
+     ORDER BY stream LIMIT 1
+  ), numbered AS (
+    SELECT e.id, e.position, w.stream, w.id IS NOT NULL AS headed,
+           w.kept_from - 1 + row_number() OVER (ORDER BY e.position) AS due
+      FROM first_wrong w JOIN events e ON e.stream = w.stream AND (e.position >= w.kept_from OR w.id IS NULL)
   ), wrong AS (
-    SELECT stream, position AS at, 'events' AS in_table, id::text AS id, 'position' AS rule, position::text AS stored,
-           coalesce(due::text, 'a head of ' || stream) AS expected
+    SELECT position AS at, 'events' AS in_table, id::text AS id, position::text AS stored,
+           CASE WHEN headed THEN due::text ELSE 'a head of ' || stream END AS expected
       FROM numbered WHERE position IS DISTINCT FROM due
     UNION ALL
-    SELECT h.id, NULL, 'stream_heads', h.id, 'position', h.position::text, (h.kept_from - 1 + coalesce(c.n, 0))::text
-      FROM heads h LEFT JOIN (SELECT stream, count(*) AS n FROM numbered GROUP BY stream) c ON c.stream = h.id
-     WHERE h.position <> h.kept_from - 1 + coalesce(c.n, 0)
+    SELECT NULL, 'stream_heads', h.id, h.position::text, (h.kept_from - 1 + (SELECT count(*) FROM numbered))::text
+      FROM first_wrong w JOIN stream_heads h ON h.id = w.id
   )
-  SELECT in_table, id, rule, stored, expected FROM wrong ORDER BY stream, at NULLS LAST LIMIT 1
+  SELECT in_table, id, 'position', stored, expected FROM wrong ORDER BY at NULLS LAST LIMIT 1
 $$;
 
 -- Events beyond the last head: streams that no head names.

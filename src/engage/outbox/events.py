@@ -1,0 +1,55 @@
+"""What is said and what is heard: `Event` for those who record, `OutboxEvent` and `Tick` for those who carry out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+
+class Event(ABC):
+    """Something that has happened, told in the past tense. Subclasses are frozen dataclasses with a wire name.
+
+    The data hold ids, figures and codes only: events are never changed, so nothing about a person may be in them.
+    """
+
+    NAME: ClassVar[str]
+    """Wire name with version, such as `ledger.points_spent.v1`; at most 80 characters."""
+
+    @property
+    @abstractmethod
+    def stream(self) -> str:
+        """Where it has its position, such as `member:<id>`; at most 80 characters."""
+
+    def data(self) -> dict[str, object]:
+        """The fields of the dataclass: what JSON can hold, ids and times included; decimals become texts."""
+        values = {one.name: getattr(self, one.name) for one in fields(cast("Any", self))}
+        return {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent:
+    """A recorded event as a handler gets it."""
+
+    id: UUID
+    """Of the event, the same for every handler and attempt: fit to be a message id outside of the house."""
+
+    name: str
+    stream: str
+    position: int
+    data: dict[str, Any]
+    recorded_at: datetime
+    attempt: int
+    """1 for the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A moment at which a scheduled job was due; `at` may lie back when the worker was down or is behind."""
+
+    name: str
+    at: datetime
+    attempt: int

@@ -1,0 +1,40 @@
+"""What is kept of an exception: its kind, its words without names and figures, and where it arose."""
+
+from __future__ import annotations
+
+import random
+import re
+import traceback
+from datetime import timedelta
+
+from engage.outbox.limits import BACKOFF_MAX_S
+
+LENGTH_MAX = 300
+
+# Quoted values, addresses and long numbers may be about a person: they are cut out of what is kept.
+_PRIVATE = re.compile(r"'[^']*'|\"[^\"]*\"|\S+@\S+|\+?\d[\d .()/-]{3,}\d|[0-9a-f]{8}-[0-9a-f-]{27}")
+
+
+def describe(error: BaseException) -> str:
+    """Such as `KeyError: … (notifications/handlers.py:31)`, at most 300 characters."""
+    words = _PRIVATE.sub("…", str(error).partition("\n")[0])
+    kind = type(error).__name__
+    constraint = getattr(error, "constraint_name", None)
+    if constraint:
+        kind = f"{kind} of {constraint}"
+    return f"{kind}: {words[: LENGTH_MAX - 150]}{_place(error)}"[:LENGTH_MAX]
+
+
+def _place(error: BaseException) -> str:
+    """The innermost frame of the handler's own code: file and line."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = frame.filename.replace("\\", "/")
+        if "/engage/" in path and not path.endswith(("/base/db.py", "/outbox/execute.py")):
+            return f" ({path.rpartition('/engage/')[2]}:{frame.lineno})"
+    return ""
+
+
+def backoff(attempts: int) -> timedelta:
+    """How long to wait after so many attempts: doubling from a second up to half an hour, spread by a half."""
+    longest = min(2.0 ** (attempts - 1), BACKOFF_MAX_S)
+    return timedelta(seconds=longest * random.uniform(0.5, 1))  # noqa: S311 -- spreads retries

@@ -1,0 +1,132 @@
+"""The relay: leases rows that are due and hands their ids to arq. The row is the job, arq only says "now".
+
+What Redis loses is claimed again when its lease ends. While Redis is away nothing is claimed at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import orjson
+import structlog
+from arq.connections import ArqRedis
+from arq.constants import job_key_prefix
+from arq.jobs import serialize_job
+from arq.utils import timestamp_ms
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from engage.base import clock
+from engage.base.settings import Settings
+from engage.outbox import rows
+from engage.outbox.limits import Limits
+from engage.outbox.loop import Loop
+from engage.outbox.registry import Registry
+from engage.outbox.rows import Claim
+
+RUN_EVENTS = "run_events"
+RUN_JOBS = "run_jobs"
+"""The two things that arq can be told, each with [row id, lease] of some rows."""
+
+FULL_REST_S = 0.02
+"""How soon to look again at a queue that was full."""
+
+MESSAGES_MIN = 4
+"""A batch is spread over so many messages, so that several workers have a share in it."""
+
+LOST = "The worker ended while this ran, or its message was lost, each time that it was tried."
+
+logger = structlog.get_logger(__name__)
+
+
+def queue_name(config: Settings) -> str:
+    """The Redis key of arq's queue."""
+    return f"{config.redis_prefix}:arq"
+
+
+def connect_queue(config: Settings) -> ArqRedis:
+    """Arq's connection pool. It dials when used; a connection that went stale is dialled anew once."""
+    redis: ArqRedis = ArqRedis.from_url(
+        config.redis_url,
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 1),
+        retry_on_error=[RedisConnectionError],
+    )
+    redis.job_serializer = orjson.dumps
+    redis.job_deserializer = orjson.loads
+    redis.default_queue_name = queue_name(config)
+    return redis
+
+
+class Relay:
+    """Moves due rows from the table to arq's queue, as many as can be run within their lease."""
+
+    def __init__(self, redis: ArqRedis, registry: Registry, limits: Limits) -> None:
+        self.claimed = 0
+        self._redis = redis
+        self._registry = registry
+        self._limits = limits
+        self._loop = Loop("relay", self._look)
+        self.run = self._loop.run
+        self.wake = self._loop.wake
+        self.stop = self._loop.stop
+
+    async def _look(self) -> float:
+        if await self._redis.zcard(self._redis.default_queue_name) >= self._limits.queue_max:
+            return FULL_REST_S
+        return 0 if await self.relay(self._limits.batch) == self._limits.batch else self._limits.poll_s
+
+    async def relay(self, limit: int) -> int:
+        """Lease and enqueue up to `limit` rows; answers how many were leased.
+
+        Raises what Redis raises, having given the rows back.
+        """
+        now = clock.now()
+        lease = timedelta(seconds=self._limits.lease_s)
+        registry = self._registry
+        claims = await rows.claim(registry.names(), registry.ordered_names(), now=now, until=now + lease, limit=limit)
+        fit = [claim for claim in claims if not self._is_spent(claim)]
+        for claim in claims:
+            if self._is_spent(claim):
+                await rows.bury(claim.id, claim.lease, LOST, now)
+                logger.error("outbox.dead", row=str(claim.id), handler=claim.handler, error=LOST)
+        if fit:
+            try:
+                await self._enqueue(fit)
+            except BaseException:
+                await rows.release([(claim.id, claim.lease) for claim in fit])
+                raise
+        self.claimed += len(fit)
+        return len(claims)
+
+    def _is_spent(self, claim: Claim) -> bool:
+        one = self._registry.find(claim.handler)
+        return one is not None and claim.attempts > one.attempts_max
+
+    async def _enqueue(self, claims: Sequence[Claim]) -> None:
+        """What arq's `enqueue_job` does, for all in one round trip. Each lease makes a new id, so none is refused."""
+        queue, now_ms, scores = self._redis.default_queue_name, timestamp_ms(), {}
+        keep_ms = int(self._limits.lease_s * 2000)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for kind, part in self._messages(claims):
+                job_id = f"{part[0].id}:{part[0].lease}"
+                leased = [(str(claim.id), claim.lease) for claim in part]
+                text = serialize_job(kind, (leased,), {}, None, now_ms, serializer=self._redis.job_serializer)
+                pipe.psetex(job_key_prefix + job_id, keep_ms, text)
+                scores[job_id] = now_ms
+            pipe.zadd(queue, scores)
+            await pipe.execute()
+
+    def _messages(self, claims: Sequence[Claim]) -> Iterator[tuple[str, Sequence[Claim]]]:
+        """Events in a few messages, since a message costs as much as running a row; each job in one of its own."""
+        jobs = {job.name for job in self._registry.jobs()}
+        events = [claim for claim in claims if claim.handler not in jobs]
+        size = min(-(-len(events) // MESSAGES_MIN), self._limits.message_max)
+        for first in range(0, len(events), max(size, 1)):
+            yield RUN_EVENTS, events[first : first + size]
+        for claim in claims:
+            if claim.handler in jobs:
+                yield RUN_JOBS, [claim]

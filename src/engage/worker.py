@@ -1,0 +1,165 @@
+"""The worker: carries out what was promised. Start as many as needed; they share the work.
+
+The relay leases rows that are due and hands their ids to arq, arq runs them, the scheduler promises ticks. Each
+of them outlives an outage of Redis or PostgreSQL: arq's own worker ends when Redis is away for seconds, so it is
+started anew here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import structlog
+from arq.connections import ArqRedis
+from arq.worker import Worker, func
+from redis.exceptions import RedisError
+
+from engage.base.settings import Settings
+from engage.outbox.execute import Executor
+from engage.outbox.limits import Limits
+from engage.outbox.loop import Loop
+from engage.outbox.record import CHANNEL
+from engage.outbox.registry import present
+from engage.outbox.relay import RUN_EVENTS, RUN_JOBS, Relay, connect_queue
+from engage.outbox.scheduler import Scheduler
+from engage.realtime.broker import Broker
+from engage.wiring import connected
+
+SPARE_CONNECTIONS = 4
+"""Of the database pool, for relay, scheduler, heartbeats and failures to be written."""
+
+MESSAGE_MAX_S = 86_400
+"""arq's own time limit: never reached, since a message is done when its rows have started."""
+
+PULSE_EVERY_S = 10
+"""The worker tells Redis this often that it is at work; a little later it counts as stuck."""
+
+logger = structlog.get_logger(__name__)
+
+
+def pulse_key(redis: ArqRedis) -> str:
+    """The Redis key of this machine's worker: a container has a name of its own."""
+    return f"{redis.default_queue_name}:pulse:{socket.gethostname()}"
+
+
+async def has_pulse(config: Settings) -> bool:
+    """Whether the worker of this machine or container took its round lately; False too when Redis is away."""
+    redis = connect_queue(config)
+    try:
+        return bool(await redis.exists(pulse_key(redis)))
+    except (RedisError, OSError):
+        return False
+    finally:
+        await redis.aclose()
+
+
+class Consumer:
+    """arq's worker, started anew whenever it ends. It hands rows to the executor and waits for free places."""
+
+    def __init__(self, redis: ArqRedis, executor: Executor, limits: Limits) -> None:
+        self.starts = 0
+        self._redis = redis
+        self._executor = executor
+        self._limits = limits
+        self._loop = Loop("arq", self._serve)
+        self._worker: Worker | None = None
+        self.run = self._loop.run
+
+    def stop(self) -> None:
+        """Take no more; what was taken and has not started is given back."""
+        self._loop.stop()
+        if self._worker is not None:
+            self._worker.allow_pick_jobs = False
+            if self._worker.main_task is not None:
+                self._worker.main_task.cancel()
+
+    async def _serve(self) -> float:
+        """One life of arq's worker. Raises what ended it."""
+        worker = self._worker = self._new_worker()
+        self.starts += 1
+        try:
+            await worker.async_run()
+        except asyncio.CancelledError:
+            if worker.allow_pick_jobs:
+                raise
+        finally:
+            for task in worker.tasks.values():
+                task.cancel()
+            # Their errors are those of Redis, as what ended the worker is.
+            await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+        return 0
+
+    def _new_worker(self) -> Worker:
+        executor = self._executor
+
+        async def run_events(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401, ARG001 -- arq's
+            await executor.take_events([(UUID(row_id), lease) for row_id, lease in args[0]])
+
+        async def run_jobs(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401, ARG001 -- arq's
+            await executor.take_jobs([(UUID(row_id), lease) for row_id, lease in args[0]])
+
+        worker = Worker(
+            [func(run_events, name=RUN_EVENTS), func(run_jobs, name=RUN_JOBS)],
+            redis_pool=self._redis,
+            queue_name=self._redis.default_queue_name,
+            job_serializer=self._redis.job_serializer,
+            job_deserializer=self._redis.job_deserializer,
+            handle_signals=False,
+            keep_result=0,
+            log_results=False,
+            max_jobs=self._limits.messages,
+            job_timeout=MESSAGE_MAX_S,
+            poll_delay=self._limits.queue_poll_s,
+            queue_read_limit=2 * self._limits.queue_max,
+            health_check_interval=PULSE_EVERY_S,
+            health_check_key=pulse_key(self._redis),
+        )
+        # A killed worker's messages are looked at again after a lease, when they find nothing to do. arq would keep
+        # them at the front of the queue for its time limit.
+        worker.in_progress_timeout_s = self._limits.lease_s
+        return worker
+
+
+async def run_worker(config: Settings, stop: asyncio.Event, limits: Limits | None = None) -> None:
+    """Carry out promised work until `stop` is set, then end what runs and give back the rest.
+
+    Redis may be away. Raises Unavailable when the database cannot be reached at the start.
+    """
+    logging.getLogger("arq").setLevel(logging.WARNING)  # it tells each job twice; rows and metrics tell more
+    given = limits or Limits()
+    bounds = replace(given, concurrency=max(1, min(given.concurrency, config.pool_size_max - SPARE_CONNECTIONS)))
+    async with connected(config, "engage-worker"):
+        await _work(config, stop, bounds)
+
+
+async def _work(config: Settings, stop: asyncio.Event, limits: Limits) -> None:
+    registry, redis = present(), connect_queue(config)
+    relay = Relay(redis, registry, limits)
+    executor = Executor(registry, limits, relay.wake)
+    scheduler = Scheduler(registry, relay.wake)
+    consumer = Consumer(redis, executor, limits)
+    broker = Broker(config.redis_url, config.redis_prefix)
+    broker.on_connect(relay.wake)
+    broker.listen(CHANNEL, lambda _knock: relay.wake())
+    broker.start()
+    logger.info("worker.started", handlers=registry.names(), concurrency=limits.concurrency)
+    try:
+        async with asyncio.TaskGroup() as loops:
+            for run in (relay.run, scheduler.run, consumer.run, executor.keep_leases):
+                loops.create_task(run())
+            await stop.wait()
+            relay.stop()
+            scheduler.stop()
+            consumer.stop()
+            await executor.drain(limits.grace_s)
+            executor.stop_keeping()
+    finally:
+        await executor.drain(0)
+        await broker.stop()
+        await redis.aclose()
+        logger.info("worker.stopped", done=executor.done, failed=executor.failed)

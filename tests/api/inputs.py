@@ -1,0 +1,128 @@
+"""A valid input for each mutation, with every field filled in, and the places in it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from graphql import (
+    GraphQLInputObjectType,
+    GraphQLObjectType,
+    GraphQLUnionType,
+    get_named_type,
+    is_list_type,
+    is_non_null_type,
+)
+
+from engage.api.relay import global_id
+from engage.api.schema import build_schema
+from engage.base.ids import new_id
+from tests.api.clients import Json
+from tests.api.conftest import Person, new_key
+
+SCHEMA = build_schema()._schema
+
+Place = tuple[str | int, ...]
+
+
+def _person(member: Person) -> Json:
+    return {"channel": "card", "identifier": member.card}
+
+
+def _points(member: Person) -> Json:
+    return {
+        "memberId": member.gid,
+        "amount": 1,
+        "idempotencyKey": new_key(),
+        "program": "default",
+        "reason": "CORRECTION",
+        "cause": {"type": "order", "id": "7"},
+    }
+
+
+VALID: dict[str, Callable[[Person], Json]] = {
+    "registerMember": lambda _: {
+        "identities": [{"channel": "phone", "identifier": new_key()}],
+        "displayName": "Ann",
+        "locale": "en",
+        "birthday": "1990-02-28",
+    },
+    "earnPoints": lambda member: {
+        **_points(member),
+        "usableAt": "2026-01-01T00:00:00Z",
+        "expiresAt": "2099-01-01T00:00:00Z",
+    },
+    "spendPoints": _points,
+    "recordPurchase": lambda member: {
+        "orderNo": new_key(),
+        "member": _person(member),
+        "amount": "12.50",
+        "purchasedAt": "2026-01-05T10:00:00+08:00",
+        "channel": "pos",
+        "currency": "USD",
+        "program": "default",
+        "store": "corner",
+        "quantity": 2,
+        "lines": [{"item": "TEA", "quantity": 2, "amount": "12.50", "category": "tea", "brand": "West Lake"}],
+    },
+    "createProgram": lambda _: {
+        "code": new_key(),
+        "name": "Brand",
+        "timeZone": "Asia/Shanghai",
+        "moneyCurrency": "CNY",
+        "pointsPerUnit": "1.5",
+        "pointsValidFor": "P12M",
+    },
+    "createStore": lambda _: {"program": "default", "code": new_key(), "name": "Shop"},
+    "createChannel": lambda _: {"code": new_key(), "name": "Kiosk"},
+    "markMessagesRead": lambda member: {
+        "memberId": member.gid,
+        "messageIds": [global_id("Message", new_id())],
+    },
+}
+
+
+def problems(name: str) -> list[GraphQLObjectType]:
+    """The problem types that a mutation can answer."""
+    result = SCHEMA.type_map[f"{name[0].upper()}{name[1:]}Result"]
+    assert isinstance(result, GraphQLUnionType)
+    return list(result.types[1:])
+
+
+def extras(problem: GraphQLObjectType) -> list[str]:
+    """What a problem tells beside code, message and path."""
+    return [field for field in problem.fields if field not in {"code", "message", "path"}]
+
+
+def document(name: str) -> str:
+    """A mutation that asks for all that any problem tells."""
+    more = "\n".join(f"... on {one.name} {{ {' '.join(extras(one))} }}" for one in problems(name) if extras(one))
+    return f"""mutation ($input: {name[0].upper()}{name[1:]}Input!) {{ {name}(input: $input) {{
+        __typename ... on Problem {{ code message path }} {more} }} }}"""
+
+
+def leaves(name: str) -> Iterator[tuple[Place, str]]:
+    """The places of an input's plain values, and their types; of a list its first item's."""
+    yield from _leaves(SCHEMA.type_map[f"{name[0].upper()}{name[1:]}Input"], ())
+
+
+def _leaves(type_: Any, place: Place) -> Iterator[tuple[Place, str]]:
+    for name, field in type_.fields.items():
+        bare = field.type.of_type if is_non_null_type(field.type) else field.type
+        at: Place = (*place, name, 0) if is_list_type(bare) else (*place, name)
+        named = get_named_type(field.type)
+        if isinstance(named, GraphQLInputObjectType):
+            yield from _leaves(named, at)
+        else:
+            yield at, named.name
+
+
+def replaced(given: Json, place: Place, value: object) -> Json:
+    """The input with another value at a place."""
+    changed = copy.deepcopy(given)
+    target: Any = changed
+    for key in place[:-1]:
+        target = target[key]
+    target[place[-1]] = value
+    return changed

@@ -1,0 +1,179 @@
+"""The schema is committed as `schema.graphql`, described whole, and made after the same pattern everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    build_schema,
+    get_named_type,
+    is_introspection_type,
+    is_list_type,
+    is_non_null_type,
+    is_specified_scalar_type,
+)
+
+from engage.api import schema as api
+
+FILE = Path(__file__).parents[2] / "schema.graphql"
+
+
+@pytest.fixture(scope="module")
+def sdl() -> str:
+    return api.build_schema().as_str()
+
+
+@pytest.fixture(scope="module")
+def schema(sdl: str) -> GraphQLSchema:
+    return build_schema(sdl)
+
+
+def own_types(schema: GraphQLSchema) -> list[GraphQLNamedType]:
+    return [
+        one
+        for one in schema.type_map.values()
+        if not is_introspection_type(one) and not is_specified_scalar_type(one)
+    ]
+
+
+def with_fields(
+    schema: GraphQLSchema,
+) -> Iterator[tuple[GraphQLObjectType | GraphQLInterfaceType, str, GraphQLField]]:
+    for type_ in own_types(schema):
+        if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType):
+            for name, field in type_.fields.items():
+                yield type_, name, field
+
+
+def parts(schema: GraphQLSchema) -> Iterator[tuple[str, str | None]]:
+    """Everything that can have a description, with the one that it has."""
+    for type_ in own_types(schema):
+        yield type_.name, type_.description
+        if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType):
+            for name, field in type_.fields.items():
+                yield f"{type_.name}.{name}", field.description
+                for argument_name, argument in field.args.items():
+                    yield f"{type_.name}.{name}({argument_name}:)", argument.description
+        elif isinstance(type_, GraphQLInputObjectType):
+            for name, input_field in type_.fields.items():
+                yield f"{type_.name}.{name}", input_field.description
+        elif isinstance(type_, GraphQLEnumType):
+            for name, value in type_.values.items():
+                yield f"{type_.name}.{name}", value.description
+
+
+def test_the_committed_schema_is_that_of_the_code(sdl: str) -> None:
+    assert FILE.read_text(encoding="utf-8") == sdl + "\n", "run `make schema` and look at what changes for clients"
+
+
+def test_everything_has_a_description(schema: GraphQLSchema) -> None:
+    assert [name for name, description in parts(schema) if not description] == []
+
+
+def test_descriptions_are_sentences_of_their_own(schema: GraphQLSchema) -> None:
+    odd = [name for name, text in parts(schema) if text and (text != text.strip() or not text.endswith((".", ")")))]
+    assert odd == []
+
+
+def test_no_figure_is_a_float(schema: GraphQLSchema) -> None:
+    assert "Float" not in schema.type_map
+
+
+def test_lists_and_what_they_hold_are_never_null(schema: GraphQLSchema) -> None:
+    nullable = []
+    for type_, name, field in with_fields(schema):
+        bare = field.type.of_type if is_non_null_type(field.type) else field.type
+        is_path = (name, str(field.type)) == ("path", "[String!]")  # null where no field of the input is meant
+        if is_list_type(bare) and not is_path and not str(field.type).endswith("!]!"):
+            nullable.append(f"{type_.name}.{name}: {field.type}")
+    assert nullable == []
+
+
+def test_each_mutation_takes_its_input_and_answers_its_result(schema: GraphQLSchema) -> None:
+    assert schema.mutation_type is not None
+    for name, field in schema.mutation_type.fields.items():
+        title = name[0].upper() + name[1:]
+        assert {key: str(argument.type) for key, argument in field.args.items()} == {"input": f"{title}Input!"}, name
+        assert str(field.type) == f"{title}Result!", name
+        result = schema.type_map[f"{title}Result"]
+        assert isinstance(result, GraphQLUnionType)
+        first, *problems = result.types
+        assert first.name == f"{title}Payload"
+        assert [one.name for one in problems if schema.type_map["Problem"] not in one.interfaces] == []
+        assert {"InvalidInput", "Forbidden", "OutcomeUnknown"} <= {one.name for one in problems}, name
+
+
+def test_each_problem_has_a_code_of_its_own(schema: GraphQLSchema) -> None:
+    problem, codes = schema.type_map["Problem"], schema.type_map["ProblemCode"]
+    assert isinstance(problem, GraphQLInterfaceType)
+    assert isinstance(codes, GraphQLEnumType)
+    kinds = schema.get_possible_types(problem)
+    as_code = {
+        "".join(f"_{char}" if char.isupper() else char for char in kind.name).lstrip("_").upper() for kind in kinds
+    }
+    assert as_code == set(codes.values)
+
+
+def test_moving_points_takes_a_key(schema: GraphQLSchema) -> None:
+    keyed = {
+        name
+        for name, type_ in schema.type_map.items()
+        if isinstance(type_, GraphQLInputObjectType) and "idempotencyKey" in type_.fields
+    }
+    assert keyed == {"EarnPointsInput", "SpendPointsInput"}
+    order = schema.type_map["RecordPurchaseInput"]
+    assert isinstance(order, GraphQLInputObjectType)
+    assert isinstance(order.fields["orderNo"].type, GraphQLNonNull)  # the key of an order
+
+
+def test_connections_are_alike(schema: GraphQLSchema) -> None:
+    connections = {name for name in schema.type_map if name.endswith("Connection")}
+    assert connections
+    for name in connections:
+        kind = name.removesuffix("Connection")
+        type_, edge = schema.type_map[name], schema.type_map[f"{kind}Edge"]
+        assert isinstance(type_, GraphQLObjectType)
+        assert isinstance(edge, GraphQLObjectType)
+        assert {key: str(field.type) for key, field in type_.fields.items()} == {
+            "edges": f"[{kind}Edge!]!",
+            "pageInfo": "PageInfo!",
+        }
+        assert {key: str(field.type) for key, field in edge.fields.items()} == {
+            "cursor": "String!",
+            "node": f"{kind}!",
+        }
+    for parent, name, field in with_fields(schema):
+        if get_named_type(field.type).name in connections:
+            asked = {key: str(argument.type) for key, argument in field.args.items()}
+            assert asked["first"] == "Int!", f"{parent.name}.{name}"
+            assert asked["after"] == "String", f"{parent.name}.{name}"
+            assert str(field.type).endswith("Connection!"), f"{parent.name}.{name}"
+
+
+def test_what_needs_a_role_says_so(schema: GraphQLSchema) -> None:
+    silent = []
+    for root in (schema.query_type, schema.mutation_type, schema.subscription_type):
+        assert root is not None
+        silent += [
+            f"{root.name}.{name}"
+            for name, field in root.fields.items()
+            if not any(word in (field.description or "") for word in ("Role:", "Roles:", "Any role."))
+        ]
+    assert silent == []
+
+
+def test_scalars_say_how_they_are_written(schema: GraphQLSchema) -> None:
+    scalars = {one.name for one in own_types(schema) if isinstance(one, GraphQLScalarType)}
+    assert scalars == {"Amount", "Date", "DateTime", "Points"}

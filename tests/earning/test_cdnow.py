@@ -1,0 +1,74 @@
+"""The real file that is shipped with engage: its documented totals, the second time too."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from engage.base import db
+from engage.domains.earning.importing import Progress
+from engage.domains.ledger.types import ProgramPoints
+from engage.domains.members.types import IdentityRef
+from engage.domains.purchases.types import PurchaseTotals
+from tests.earning.till import TABLES, assert_whole, member_of, take, totals
+
+CDNOW = Path(__file__).parents[2] / "data" / "cdnow_purchases.csv.gz"
+
+
+async def test_cdnow_has_its_totals_twice(program: str, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    rejects = tmp_path / "rejects.csv"
+    first = await take(program, CDNOW, rejects_path=rejects, progress=seen.append)
+    assert (first.rows, first.orders_new, first.orders_known, first.rejected) == (69_659, 69_659, 0, 0)
+    assert (first.members_new, first.spend, first.points_issued, first.points_expired) == (
+        23_570, Decimal("2500315.63"), 2_453_159, 0,
+    )  # fmt: skip
+    expected = (
+        PurchaseTotals(69_659, Decimal("2500315.63")),
+        ProgramPoints(members=23_570, issued=2_453_159, spent=0, expired=0, reversed=0, outstanding=2_453_159),
+    )
+    assert await totals(program) == expected
+    assert [one.rows for one in seen] == [*range(1000, 69_001, 1000), 69_659]
+    assert [one.bytes_read for one in seen] == sorted(one.bytes_read for one in seen)
+    assert seen[-1].bytes_read == seen[-1].bytes_total == CDNOW.stat().st_size
+    assert not rejects.exists()
+    await assert_whole()
+
+    before = await _written()
+    second = await take(program, CDNOW, rejects_path=rejects)
+    assert (second.orders_new, second.orders_known, second.rejected, second.members_new) == (0, 69_659, 0, 0)
+    assert (second.spend, second.points_issued) == (Decimal(0), 0)
+    assert await _written() == before
+    await _assert_cdnow_details(program)
+
+
+async def _assert_cdnow_details(program: str) -> None:
+    """Figures of single customers, and that orders of one day are in the order of the file."""
+    row = await db.fetch_row(
+        "SELECT sum(p.quantity), count(*) FILTER (WHERE amount = 0), min(purchased_at), max(purchased_at)"
+        " FROM purchases p JOIN programs g ON g.id = p.program_id WHERE g.code = $1",
+        program,
+    )
+    assert row is not None
+    assert tuple(row) == (167_881, 80, datetime(1997, 1, 1, tzinfo=UTC), datetime(1998, 6, 30, tzinfo=UTC))
+    assert await db.fetch_value(
+        "SELECT sum(amount) FROM purchases WHERE member_id = $1", await member_of(IdentityRef("card", "07592"))
+    ) == Decimal("13990.93")
+    out_of_order = await db.fetch_value(
+        "SELECT count(*) FROM (SELECT p.order_no, lag(p.order_no) OVER (PARTITION BY t.account_id"
+        " ORDER BY t.version_after) AS before FROM transfers t JOIN purchases p ON p.id = t.cause_id::uuid"
+        " WHERE t.currency_id = engage.ledger_currency($1)) o WHERE order_no < before",
+        program,
+    )
+    assert out_of_order == 0
+
+
+async def _written() -> dict[str, tuple[int, int]]:
+    """How many rows each table has, and the last transaction that wrote one: equal when nothing was written."""
+    found = {}
+    for table in TABLES:
+        row = await db.fetch_row(f"SELECT count(*), coalesce(max(xmin::text::bigint), 0) FROM {table}")  # noqa: S608
+        assert row is not None
+        found[table] = tuple(row)
+    return found

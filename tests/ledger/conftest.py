@@ -1,0 +1,22 @@
+"""Each test of the ledger has a connected process, and a program and a member of its own."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from engage.base.settings import Settings
+from tests.ledger.books import new_member, new_program
+
+
+@pytest.fixture
+async def program(connected: Settings) -> str:
+    assert connected.database_url
+    return await new_program()
+
+
+@pytest.fixture
+async def member(connected: Settings) -> UUID:
+    assert connected.database_url
+    return await new_member()
