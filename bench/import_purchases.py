@@ -28,6 +28,7 @@ DATA = Path(__file__).parent.parent / "data" / "cdnow_purchases.csv.gz"
 SQL = Path(__file__).parent / "import_reference.sql"
 SLICE = 10_000  # orders in one round
 BATCH = 1_000
+SETTINGS = {"jit": "off", "timezone": "UTC", "random_page_cost": "1.1"}
 
 TABLES = """
 CREATE TEMP TABLE incoming (ord serial, order_no text, customer text, bought_at timestamptz, quantity int,
@@ -50,7 +51,7 @@ class Reference:
     @classmethod
     async def open(cls, database_url: str) -> Reference:
         """Connect, and make the temporary tables."""
-        connection = await asyncpg.connect(database_url, server_settings={"jit": "off", "timezone": "UTC"})
+        connection = await asyncpg.connect(database_url, server_settings=SETTINGS)
         program = await connection.fetchval("SELECT id FROM programs WHERE code = 'default'")
         currency = await connection.fetchval("SELECT engage.ledger_open('default', now())")
         issued = await connection.fetchval("SELECT engage.ledger_house($1, 'ISSUED')", currency)

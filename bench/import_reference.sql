@@ -1,23 +1,28 @@
 -- The import as one would write it by hand for this file alone: a batch of 1,000 orders lies in the temporary table
 -- `incoming` (by COPY), and one text of set-based statements does the same work as engage: members, identities,
 -- purchases, accounts, transfers, entries, lots, and events with positions. No checks beyond what the tables refuse.
+-- LATERAL with LIMIT keeps look-ups on their indexes.
 
-DELETE FROM incoming i USING purchases p
- WHERE p.program_id = '{program_id}' AND p.channel = 'web' AND p.order_no = i.order_no;
+DELETE FROM incoming WHERE order_no IN (
+  SELECT i.order_no FROM incoming i CROSS JOIN LATERAL (
+    SELECT 1 FROM purchases p
+     WHERE p.program_id = '{program_id}' AND p.channel = 'web' AND p.order_no = i.order_no LIMIT 1) known);
 
 INSERT INTO people (customer, known_id, account_known)
   SELECT c.customer, n.member_id, a.id
     FROM (SELECT DISTINCT customer FROM incoming) c
-    LEFT JOIN identities n ON n.channel = 'card' AND n.identifier = c.customer
-    LEFT JOIN accounts a ON a.member_id = n.member_id AND a.currency_id = '{currency}';
+    LEFT JOIN LATERAL (
+      SELECT member_id FROM identities WHERE channel = 'card' AND identifier = c.customer LIMIT 1) n ON true
+    LEFT JOIN LATERAL (
+      SELECT id FROM accounts WHERE member_id = n.member_id AND currency_id = '{currency}' LIMIT 1) a ON true;
 INSERT INTO members (id, state, locale, created_at)
   SELECT new_id, 'ACTIVE', 'en', now() FROM people WHERE known_id IS NULL;
 INSERT INTO identities (id, member_id, channel, identifier, created_at)
   SELECT gen_random_uuid(), new_id, 'card', customer, now() FROM people WHERE known_id IS NULL ORDER BY customer;
 INSERT INTO accounts (id, currency_id, kind, member_id)
   SELECT account_new, '{currency}', 'MEMBER', coalesce(known_id, new_id) FROM people WHERE account_known IS NULL;
-SELECT count(*) FROM (SELECT 1 FROM members m, people p
-  WHERE m.id = p.known_id ORDER BY m.id FOR NO KEY UPDATE OF m) locked;
+SELECT count(*) FROM (SELECT 1 FROM members WHERE id = ANY (ARRAY(SELECT known_id FROM people))
+  ORDER BY id FOR NO KEY UPDATE) locked;
 
 INSERT INTO purchases (id, member_id, program_id, channel, order_no, amount, currency, quantity, points, content_hash,
                        purchased_at, recorded_at)
@@ -29,7 +34,8 @@ INSERT INTO purchases (id, member_id, program_id, channel, order_no, amount, cur
 INSERT INTO postings
   SELECT i.ord, i.purchase_id, gen_random_uuid(), coalesce(p.known_id, p.new_id), a.id, floor(i.amount)::bigint,
          i.bought_at, a.version + row_number() OVER w, a.available + sum(floor(i.amount)::bigint) OVER w
-    FROM incoming i JOIN people p USING (customer) JOIN accounts a ON a.id = coalesce(p.account_known, p.account_new)
+    FROM incoming i JOIN people p USING (customer) CROSS JOIN LATERAL (
+      SELECT * FROM accounts WHERE id = coalesce(p.account_known, p.account_new) LIMIT 1) a
    WHERE i.amount >= 1 WINDOW w AS (PARTITION BY a.id ORDER BY i.ord);
 INSERT INTO transfers (id, member_id, currency_id, account_id, kind, amount, reason, cause_type, cause_id, actor_id,
                        posted_at, balance_after, version_after)

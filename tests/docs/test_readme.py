@@ -1,12 +1,12 @@
 """The README's tour, typed into a terminal beside a real `engage dev`: block by block, in order.
 
-    sh          is run by a shell in the folder of `make dev`; `watch.py` goes on beside what follows
-    python      is written to watch.py
-    graphql     is sent to the gateway, as the admin whom the tour speaks of
-    json        is the answer to the block before
-    json again  is the answer to the last graphql block when it is sent once more
-    json frame  is the next line that watch.py prints
-    text        is what the block before prints
+sh          is run by a shell in the folder of `make dev`; `watch.py` goes on beside what follows
+python      is written to watch.py
+graphql     is sent to the gateway, as the admin whom the tour speaks of
+json        is the answer to the block before
+json again  is the answer to the last graphql block when it is sent once more
+json frame  is the next line that watch.py prints
+text        is what the block before prints
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Terminal:
     def close(self) -> None:
         """Stop what runs on."""
         if self._watching is not None:
-            self._watching.send_signal(signal.SIGINT)
+            self._watching.terminate()  # a shell in the background has its children ignore Ctrl-C
             self._watching.communicate(timeout=DEADLINE_S)
             self._watching = None
 

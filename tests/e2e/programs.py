@@ -35,12 +35,11 @@ def environment(**more: str) -> dict[str, str]:
     return bare | {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"} | more
 
 
-def engage(*words: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+def engage(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [*ENGAGE, *words],
         env=environment(**settings),
-        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-import yaml  # it ships no types
+import yaml
 
 from engage.base.settings import Settings
 from tests.house.repository import ROOT

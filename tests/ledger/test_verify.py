@@ -194,6 +194,9 @@ CASES = {
         "DELETE FROM allocations WHERE transfer_id = $1 AND lot_id = '{lot_50}'",
         "allocations", "-100", "-120", "transfers",
     ),
+    "all allocations removed": Case(
+        SPENT, "DELETE FROM allocations WHERE transfer_id = $1", "allocations", "0", "-120", "transfers"
+    ),
     "allocation of an earning": Case(
         SMALL,
         "INSERT INTO allocations (id, transfer_id, lot_id, amount) VALUES (999, $1, '{lot_5}', -1)",

@@ -263,4 +263,3 @@ async def test_an_idle_subscription_is_small(connected: Settings) -> None:
             task.cancel()
         await asyncio.wait(tasks)
         assert (after - before) / count < 6000
-        print(f"{(after - before) / count:.0f} bytes")  # noqa: T201

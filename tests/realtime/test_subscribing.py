@@ -14,6 +14,7 @@ from engage.base.errors import InvalidInput
 from engage.base.settings import Settings
 from engage.realtime import subscription as subscribing
 from engage.realtime.bell import ring_after_commit
+from engage.realtime.broker import Broker
 from engage.realtime.cursor import Cursor
 from engage.realtime.deliveries import Change, Lag, Snapshot, StateAt
 from engage.realtime.hub import Hub
@@ -22,6 +23,7 @@ from engage.realtime.reader import PAGE
 from engage.realtime.rings import Ring, channel_of
 from engage.realtime.stream import RECENT_MAX
 from tests.realtime.watching import counted, hub_of, new_stream, take, until, watching, write
+from tests.realtime.wire import wired
 
 
 async def epoch() -> str:
@@ -232,6 +234,21 @@ async def test_who_has_entered_is_rung(hub: Hub, redis_client: redis.asyncio.Red
     async with hub.subscribe(stream, snapshot=counted(stream)):
         channel = f"{connected.redis_prefix}:{channel_of(stream)}"
         assert await redis_client.publish(channel, b'[1, "heard before the state is read", {}]') == 1
+
+
+async def test_entering_waits_for_redis_but_not_for_ever(connected: Settings) -> None:
+    stream = new_stream()
+    async with wired(connected.redis_url, 6379) as wire:
+        broker = Broker(wire.url, connected.redis_prefix)
+        async with hub_of(connected, broker=broker) as hub:
+            await until(lambda: broker.connected)
+            wire.muted = True
+            async with watching(hub, stream) as watcher:
+                await until(lambda: bool(broker._confirming))
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                assert not watcher.deliveries
+                await until(lambda: watcher.position == 0)
 
 
 async def test_an_event_seen_in_the_snapshot_is_not_told_again_when_its_ring_comes_late(hub: Hub) -> None:

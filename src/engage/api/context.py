@@ -23,28 +23,33 @@ Call = tuple[db.Reading[Any], tuple[object, ...]]
 class Together:
     """Collects what the fields of one operation ask for and reads it in one round trip.
 
-    Fields that are resolved in the same turn of the event loop are read together, whatever they read and of however
-    many members. Nothing is kept afterwards, so that a subscription never sees an old row.
+    Fields are read together, whatever they read and of however many members, as long as each turn of the event loop
+    asks for more. Nothing is kept afterwards, so that a subscription never sees an old row.
     """
 
     def __init__(self) -> None:
         self._wanted: dict[Call, dict[UUID, asyncio.Future[Any]]] = {}
+        self._asked = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def load(self, reading: db.Reading[T], member_id: UUID, *args: object) -> asyncio.Future[T]:
         """The reading's value for one member, when the present turn's statement has answered."""
         if not self._wanted:
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._start)
+            asyncio.get_running_loop().call_soon(self._start, self._asked)
+        self._asked += 1
         of_members = self._wanted.setdefault((reading, args), {})
         future = of_members.get(member_id)
         if future is None:
             future = of_members[member_id] = asyncio.get_running_loop().create_future()
         return future
 
-    def _start(self) -> None:
+    def _start(self, asked: int) -> None:
+        loop = asyncio.get_running_loop()
+        if self._asked != asked:
+            loop.call_soon(self._start, self._asked)  # more was asked for in this turn: so may be in the next
+            return
         wanted, self._wanted = self._wanted, {}
-        task = asyncio.get_running_loop().create_task(_read(wanted))
+        task = loop.create_task(_read(wanted))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

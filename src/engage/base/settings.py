@@ -71,7 +71,9 @@ class Settings(BaseSettings):
         default=True, description="A purchase by an unknown identity makes a new member; else it is refused."
     )
     development: bool = Field(default=False, description="GraphiQL, introspection and readable logs.")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Lines below this level are not logged."
+    )
 
 
 @cache

@@ -102,7 +102,7 @@ class _Dev:
         try:
             while not self._asked.is_set():
                 with self._servers() as ended:
-                    if not self._children:
+                    if not self._children and not self._asked.is_set():
                         self._begin()
                     self._watch(ended)
                     if self._asked.is_set():  # the servers last, so that what runs can still be written

@@ -16,6 +16,7 @@ was killed: `lock` says that another process works here, `servers.lock` that we 
 import contextlib
 import errno
 import fcntl
+import glob
 import os
 import pwd
 import secrets
@@ -233,7 +234,7 @@ def _signal_leftovers(path: Path, sent: signal.Signals | None) -> None:
     """
     for file, ask in (("postgres/postmaster.pid", signal.SIGINT), ("valkey/valkey.pid", signal.SIGTERM)):
         pid = pid_in(path / file)
-        if pid is not None and f"{path}/" in command_of(pid):
+        if pid is not None and any(f"{name}/" in command_of(pid) for name in (path, glob.escape(str(path)))):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sent or ask)
 

@@ -1,5 +1,6 @@
 """Valkey: writes its configuration, starts it."""
 
+import glob
 import signal
 from typing import Final
 
@@ -48,10 +49,12 @@ def configure(folder: Folder, port: int, password: str) -> None:
 def start_server(folder: Folder, binaries: Binaries, run_as: RunAs, port: int, password: str) -> Server:
     """Start the server, configured before, without waiting until it is ready."""
     log_from = log_end(folder.valkey_log)
+    # Valkey takes the name for a pattern, and where that matches nothing it runs without any of our settings.
+    configuration = glob.escape(str(folder.valkey / "valkey.conf"))
     with telling_sentences(folder.path):
         child = start(
             NAME,
-            [binaries.valkey, folder.valkey / "valkey.conf"],
+            [binaries.valkey, configuration],
             log=folder.valkey_log,
             env=server_environment(),
             cwd=folder.valkey,

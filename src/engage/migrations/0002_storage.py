@@ -24,8 +24,7 @@ INDEXES = [
 ]
 
 CHECKS = [
-    "ALTER TABLE accounts ADD CONSTRAINT accounts_not_negative"
-    " CHECK (available >= 0 AND pending >= 0 AND held >= 0 AND debt >= 0)",
+    "ALTER TABLE accounts ADD CONSTRAINT accounts_not_negative CHECK (least(available, pending, held, debt) >= 0)",
     "ALTER TABLE accounts ADD CONSTRAINT accounts_owner CHECK ((kind = 'MEMBER') = (member_id IS NOT NULL))",
     "ALTER TABLE transfers ADD CONSTRAINT transfers_positive CHECK (amount > 0)",
     "ALTER TABLE entries ADD CONSTRAINT entries_move CHECK (amount <> 0)",

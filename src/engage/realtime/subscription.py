@@ -176,12 +176,9 @@ class Subscription(Generic[S]):
             self._served = True
 
     async def _read_state(self, stream: Stream) -> None:
-        turn, known = self._turn, stream.position
+        turn = self._turn
         at = await self._door.reader.state(self._snapshot)
         if turn != self._turn:
-            return
-        if known is not None and at.position < known:
-            stream.reset()  # a restore without a new epoch, or a ring that no event stands behind
             return
         self._position, self._epoch = at.position, at.epoch
         self._queue.append(Snapshot(at.state, Cursor(self._name, at.position, at.epoch), self._reset))
@@ -201,7 +198,7 @@ class Subscription(Generic[S]):
         if missed.epoch != self._epoch or not missed.follows(self._position):
             self._phase, self._reset = Phase.SNAPSHOT, True
         elif known is not None and missed.head < known:
-            stream.reset()
+            stream.reset()  # a restore without a new epoch, or a ring that no event stands behind
         elif self._lag == "coalesce" and missed.head - self._position > MISSED_MAX:
             self._phase, self._reset = Phase.SNAPSHOT, False
         else:

@@ -1,8 +1,10 @@
 -- The epoch of all positions: changes when the database is another one (restore), another timeline (failover), or
 -- when an operator says so (`engage db epoch --new`). Positions of another epoch mean nothing.
+-- The timeline is that of the write-ahead log: the checkpoint's lags behind a promotion.
 CREATE FUNCTION engage.epoch() RETURNS text LANGUAGE sql STABLE AS $$
-  SELECT left(md5(e.token || s.system_identifier || c.timeline_id), 12)
-    FROM stream_epoch e, pg_control_system() s, pg_control_checkpoint() c
+  SELECT left(md5(e.token || s.system_identifier ||
+           CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END), 12)
+    FROM stream_epoch e, pg_control_system() s
 $$;
 
 -- One event: its position is the stream's next one. Takes the stream's head, so it comes last in a command.

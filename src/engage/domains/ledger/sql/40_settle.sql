@@ -51,9 +51,9 @@ BEGIN
   END IF;
 END $$;
 
--- Figures of an account as events and answers carry them.
+-- Figures of an account as events and answers carry them. STABLE, as what it calls is: so the planner inlines it.
 CREATE FUNCTION engage.ledger_figures(p_available bigint, p_pending bigint, p_held bigint, p_debt bigint)
-RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object('available', p_available, 'pending', p_pending, 'held', p_held, 'debt', p_debt)
 $$;
 
@@ -144,7 +144,7 @@ END $$;
 CREATE FUNCTION engage.ledger_event(
   p_member uuid, p_program text, p_transfer uuid, p_kind text, p_amount bigint, p_reason text,
   p_cause_type text, p_cause_id text, p_now timestamptz, p_balance jsonb
-) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object('member_id', p_member, 'program', p_program, 'transfer_id', p_transfer, 'kind', p_kind,
     'amount', p_amount, 'reason', p_reason, 'cause_type', p_cause_type, 'cause_id', p_cause_id, 'posted_at', p_now,
     'balance', p_balance)

@@ -75,6 +75,7 @@ END $$;
 -- survivors of merges only. Lines of amount 0 open the account and move nothing. An expiry that is NULL is set by the
 -- program's policy, counted from when the points can be used. What has expired already is issued and expired, both visible.
 -- Answers the events in order; those of the earnings carry the line's number in `line`.
+-- LATERAL with LIMIT keeps each look-up on its index, also under a plan made when the tables were small.
 CREATE FUNCTION engage.ledger_post_earnings(
   p_program text, p_members uuid[], p_transfers uuid[], p_amounts bigint[], p_earned timestamptz[],
   p_usable timestamptz[], p_expires timestamptz[], p_reasons text[], p_cause_types text[], p_cause_ids text[],
@@ -87,11 +88,15 @@ DECLARE
 BEGIN
   v_house := engage.ledger_house(v_currency, 'ISSUED');
   INSERT INTO accounts (id, currency_id, kind, member_id)
-    SELECT engage.uuid7(p_now), v_currency, 'MEMBER', m FROM (SELECT DISTINCT unnest(p_members) AS m) d
-    WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.member_id = m AND a.currency_id = v_currency)
+    SELECT engage.uuid7(p_now), v_currency, 'MEMBER', d.m FROM (SELECT DISTINCT unnest(p_members) AS m) d
+      LEFT JOIN LATERAL (SELECT a.id FROM accounts a
+                          WHERE a.member_id = d.m AND a.currency_id = v_currency LIMIT 1) known ON true
+     WHERE known.id IS NULL
     ON CONFLICT DO NOTHING;
   SELECT array_agg(a.id), array_agg(a.id) FILTER (WHERE a.next_due_at <= p_now) INTO v_accounts, v_due
-    FROM accounts a WHERE a.member_id = ANY (p_members) AND a.currency_id = v_currency;
+    FROM (SELECT DISTINCT unnest(p_members) AS m) d
+   CROSS JOIN LATERAL (SELECT id, next_due_at FROM accounts
+                        WHERE member_id = d.m AND currency_id = v_currency LIMIT 1) a;
   IF v_due IS NOT NULL THEN
     RETURN QUERY SELECT NULL::bigint, s.* FROM engage.ledger_settle(v_due, p_now, p_handlers) s;
   END IF;
@@ -148,7 +153,8 @@ BEGIN
            WITH ORDINALITY AS e (stream, position, name, data, nth);
   END IF;
 
-  v_due := ARRAY(SELECT a.id FROM accounts a WHERE a.id = ANY (v_accounts) AND a.next_due_at <= p_now);
+  v_due := ARRAY(SELECT a.id FROM unnest(v_accounts) AS d (id)
+    CROSS JOIN LATERAL (SELECT id, next_due_at FROM accounts WHERE id = d.id LIMIT 1) a WHERE a.next_due_at <= p_now);
   IF cardinality(v_due) > 0 THEN
     RETURN QUERY SELECT NULL::bigint, s.* FROM engage.ledger_settle(v_due, p_now, p_handlers) s;
   END IF;

@@ -42,12 +42,14 @@ CREATE FUNCTION engage.program_zone(p_program text) RETURNS text LANGUAGE sql ST
 $$;
 
 -- Who is known under these identities; survivors of merges stand for those whom they absorbed.
+-- LATERAL with LIMIT keeps each look-up on its index, also under a plan made when the tables were small.
 CREATE FUNCTION engage.members_by_identity(p_channels text[], p_identifiers text[])
 RETURNS TABLE (channel text, identifier text, member_id uuid) LANGUAGE sql STABLE AS $$
-  SELECT i.channel, i.identifier, coalesce(m.merged_into_id, m.id)
+  SELECT q.channel, q.identifier, coalesce(m.merged_into_id, m.id)
     FROM unnest(p_channels, p_identifiers) AS q (channel, identifier)
-    JOIN identities i ON i.channel = q.channel AND i.identifier = q.identifier
-    JOIN members m ON m.id = i.member_id
+    CROSS JOIN LATERAL (
+      SELECT x.member_id FROM identities x WHERE x.channel = q.channel AND x.identifier = q.identifier LIMIT 1) i
+    CROSS JOIN LATERAL (SELECT x.id, x.merged_into_id FROM members x WHERE x.id = i.member_id LIMIT 1) m
 $$;
 
 -- A member's profile as JSON, by id; no row for an unknown one.

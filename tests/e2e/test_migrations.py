@@ -1,0 +1,161 @@
+"""The schema: what the models say, what the migrations make, and databases of other versions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from tortoise import Tortoise
+from tortoise.apps import Apps
+from tortoise.fields.base import OnDelete
+from tortoise.fields.relational import ForeignKeyFieldInstance
+from tortoise.migrations.autodetector import MigrationAutodetector
+from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
+
+from engage import __version__, migrations
+from engage.base.errors import Unavailable
+from engage.migrations import APP, is_current, migrate, orm_config
+from tests.conftest import Servers, create_database, drop_database
+
+UNINDEXED = """
+SELECT c.conrelid::regclass::text AS of, a.attname AS key, c.confdeltype::text AS on_delete
+  FROM pg_constraint c
+  JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+ WHERE c.contype = 'f'
+   AND NOT EXISTS (
+     SELECT FROM pg_index i
+      WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1]
+        AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid) = '(' || a.attname || ' IS NOT NULL)'))
+"""
+DELETING = "SELECT conname FROM pg_constraint WHERE contype = 'f' AND confdeltype NOT IN ('r', 'a')"
+FILL = """
+INSERT INTO channels (id, code, name) VALUES (gen_random_uuid(), 'pos', 'Till');
+INSERT INTO outbox (id, handler, stream, payload, created_at, due_at)
+  VALUES (gen_random_uuid(), 'ledger.sweep', 'job:ledger.sweep', '{"position": 1}', now(), now());
+"""
+
+
+@pytest.fixture
+async def empty(servers: Servers) -> AsyncIterator[str]:
+    url = await create_database(servers)
+    yield url
+    await drop_database(servers, url)
+
+
+@pytest.fixture
+async def connection(empty: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(empty)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def apps() -> AsyncIterator[Apps]:
+    """The models, initialised on no database at all."""
+    context = await Tortoise.init(config=orm_config("postgres://nobody@127.0.0.1:1/nothing"))
+    with context:
+        assert context.apps is not None
+        yield context.apps
+        await context.close_connections()
+
+
+async def test_no_migration_is_missing(apps: Apps) -> None:
+    writers = await MigrationAutodetector(apps, {APP: orm_config("")["apps"][APP]}).changes()
+    assert [str(operation) for writer in writers for operation in writer.operations] == []
+
+
+async def test_a_forgotten_migration_would_be_noticed(apps: Apps, monkeypatch: pytest.MonkeyPatch) -> None:
+    meta = apps[APP]["Channel"]._meta
+    monkeypatch.setattr(meta, "db_table", "tills")
+    writers = await MigrationAutodetector(apps, {APP: orm_config("")["apps"][APP]}).changes()
+    assert [len(writer.operations) for writer in writers] == [1]
+
+
+def test_every_foreign_key_says_restrict(apps: Apps) -> None:
+    keys = [
+        field
+        for model in apps[APP].values()
+        for field in model._meta.fields_map.values()
+        if isinstance(field, ForeignKeyFieldInstance)
+    ]
+    assert keys
+    assert [
+        f"{key.model.__name__}.{key.model_field_name}" for key in keys if key.on_delete != OnDelete.RESTRICT
+    ] == []
+
+
+async def test_every_foreign_key_has_an_index(empty: str, connection: asyncpg.Connection) -> None:
+    await migrate(empty)
+    assert await connection.fetchval("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") > 10
+    assert [tuple(row) for row in await connection.fetch(UNINDEXED)] == []
+    assert await connection.fetch(DELETING) == []
+
+
+async def _migrate_to(url: str, name: str) -> None:
+    context = await Tortoise.init(config=orm_config(url))
+    with context:
+        executor = MigrationExecutor(context.connections.get("default"), {APP: orm_config("")["apps"][APP]})
+        await executor.migrate([MigrationTarget(APP, name)])
+        await context.close_connections()
+
+
+async def test_a_filled_database_of_an_earlier_version_goes_along(empty: str, connection: asyncpg.Connection) -> None:
+    await _migrate_to(empty, "0002_storage")
+    await connection.execute(FILL)
+    assert not await is_current(connection)
+    done = await migrate(empty)
+    assert done[0] == "0003_outbox"
+    assert done[-1] == "functions and views"
+    assert await connection.fetchval("SELECT lease FROM outbox") == 0
+    assert await connection.fetchval("SELECT code FROM channels") == "pos"
+    assert await is_current(connection)
+    assert await migrate(empty) == []
+
+
+async def test_a_migration_that_fails_leaves_nothing_half_done(empty: str, connection: asyncpg.Connection) -> None:
+    await _migrate_to(empty, "0002_storage")
+    await connection.execute("CREATE TABLE outbox_in_order ()")  # the name of an index of the third migration
+    with pytest.raises(Exception, match="outbox_in_order"):
+        await migrate(empty)
+    columns = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'outbox' AND column_name = 'lease'"
+    assert await connection.fetchval(columns) == 0
+    await connection.execute("DROP TABLE outbox_in_order")
+    assert "0003_outbox" in await migrate(empty)
+
+
+async def test_a_migration_and_its_note_are_one(
+    empty: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies between the two leaves neither."""
+
+    async def die(*_args: object) -> None:
+        raise KeyError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tortoise.migrations.recorder.MigrationRecorder.record_applied", die)
+        with pytest.raises(KeyError, match="killed"):
+            await migrate(empty)
+    assert await connection.fetchval("SELECT to_regclass('members')") is None
+    assert "0001_initial" in await migrate(empty)
+
+
+async def test_newer_and_older_databases(
+    empty: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not await is_current(connection)
+    await migrate(empty)
+    await connection.execute("UPDATE engage.version SET hash = 'of other functions'")
+    assert not await is_current(connection)
+
+    await connection.execute("UPDATE engage.version SET release = '99.1.0rc2'")
+    assert await is_current(connection)  # migrated ahead: this version goes on until it is replaced
+    with pytest.raises(Unavailable, match=r"migrated by engage 99\.1\.0rc2, and this is"):
+        await migrate(empty)
+
+    monkeypatch.setattr(migrations, "__version__", "99.2.0")
+    assert not await is_current(connection)
+    assert await migrate(empty) == ["functions and views"]
+    assert await connection.fetchval("SELECT release FROM engage.version") == "99.2.0"
+    assert await is_current(connection)
+    assert __version__ != "99.2.0"
