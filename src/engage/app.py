@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -72,7 +73,7 @@ class Gateway:
         try:
             async with asyncio.timeout(READY_TIMEOUT_S), db.acquired() as connection:
                 return "ok" if await is_current(connection) else "run engage db migrate"
-        except (TimeoutError, Unavailable, OSError, *db.OUTAGES):
+        except (TimeoutError, Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):  # starting up too
             return "away"
 
     async def _redis_state(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -39,6 +40,8 @@ MESSAGE_MAX_S = 86_400
 PULSE_EVERY_S = 10
 """The worker tells Redis this often that it is at work; a little later it counts as stuck."""
 
+CANCEL_AGAIN_S = 0.5
+
 logger = structlog.get_logger(__name__)
 
 
@@ -62,7 +65,6 @@ class Consumer:
     """arq's worker, started anew whenever it ends. It hands rows to the executor and waits for free places."""
 
     def __init__(self, redis: ArqRedis, executor: Executor, limits: Limits) -> None:
-        self.starts = 0
         self._redis = redis
         self._executor = executor
         self._limits = limits
@@ -70,28 +72,25 @@ class Consumer:
         self._worker: Worker | None = None
         self.run = self._loop.run
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Take no more; what was taken and has not started is given back."""
         self._loop.stop()
         if self._worker is not None:
             self._worker.allow_pick_jobs = False
             if self._worker.main_task is not None:
-                self._worker.main_task.cancel()
+                await _end([self._worker.main_task])
 
     async def _serve(self) -> float:
         """One life of arq's worker. Raises what ended it."""
         worker = self._worker = self._new_worker()
-        self.starts += 1
         try:
             await worker.async_run()
         except asyncio.CancelledError:
             if worker.allow_pick_jobs:
                 raise
         finally:
-            for task in worker.tasks.values():
-                task.cancel()
             # Their errors are those of Redis, as what ended the worker is.
-            await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+            await _end(worker.tasks.values())
         return 0
 
     def _new_worker(self) -> Worker:
@@ -125,6 +124,18 @@ class Consumer:
         return worker
 
 
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended: the Redis client may swallow a cancellation that meets its own time-out."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        done, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+        for task in done:
+            if not task.cancelled():
+                task.exception()  # seen, so that it is not reported as lost
+
+
 async def run_worker(config: Settings, stop: asyncio.Event, limits: Limits | None = None) -> None:
     """Carry out promised work until `stop` is set, then end what runs and give back the rest.
 
@@ -155,7 +166,7 @@ async def _work(config: Settings, stop: asyncio.Event, limits: Limits) -> None:
             await stop.wait()
             relay.stop()
             scheduler.stop()
-            consumer.stop()
+            await consumer.stop()
             await executor.drain(limits.grace_s)
             executor.stop_keeping()
     finally:

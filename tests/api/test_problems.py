@@ -248,6 +248,15 @@ async def test_a_failed_command_does_not_burn_its_key(http: HttpClient, people: 
     assert done.data["spendPoints"]["__typename"] == "SpendPointsPayload"
 
 
+async def test_a_balance_that_would_have_no_room_is_refused(http: HttpClient, people: People, member: Person) -> None:
+    await db.execute("UPDATE accounts SET available = $2 WHERE member_id = $1", member.id, 2**63 - 5)
+    before = await everything()
+    given = {"memberId": member.gid, "amount": 5, "idempotencyKey": new_key()}
+    answer = await http.ask(document("earnPoints"), {"input": given}, token=people.staff)
+    assert answer.data["earnPoints"]["__typename"] == "InvalidInput"
+    assert await everything() == before
+
+
 async def test_several_commands_of_one_document_fail_one_by_one(http: HttpClient, member: Person) -> None:
     spend = """spendPoints(input: { memberId: "%s", amount: %d, idempotencyKey: "%s" }) {
         __typename ... on SpendPointsPayload { balance { available } } }"""

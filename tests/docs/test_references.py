@@ -97,13 +97,6 @@ def test_settings_exist(page: Path) -> None:
     assert set(re.findall(r"ENGAGE_[A-Z_]+[A-Z]", page.read_text())) <= known
 
 
-@each_page
-def test_lines_are_not_too_long(page: Path) -> None:
-    """Tables aside, which cannot be broken."""
-    long = [line for line in page.read_text().splitlines() if len(line) > 120 and not line.startswith("|")]
-    assert long == []
-
-
 def test_commands_that_are_named_exist() -> None:
     """`engage db epoch --new` and the like: each has a help text."""
     named = set()

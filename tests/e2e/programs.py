@@ -151,10 +151,10 @@ class Dev:
 
         until(answers, f"the API answers again: {self.output}")
 
-    def ask(self, query: str, role: str | None = None, **variables: object) -> Any:
+    def ask(self, query: str, role: str = "", *, token: str = "", **variables: object) -> Any:
         """The data of an operation; fails where there are errors."""
         info = self.info
-        headers = {"Authorization": f"Bearer {info['tokens'][role]}"} if role else {}
+        headers = {"Authorization": f"Bearer {token or info['tokens'][role]}"}
         body = {"query": query, "variables": variables}
         answer = httpx.post(info["url"], json=body, headers=headers, timeout=30, trust_env=False).json()
         assert "errors" not in answer, answer["errors"]

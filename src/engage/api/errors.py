@@ -178,6 +178,13 @@ GONE = (*db.OUTAGES, asyncpg.OperatorInterventionError, asyncpg.IdleInTransactio
 NO_TEXT = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 """What PostgreSQL says of the character U+0000, which it cannot store."""
 
+BEYOND = (
+    asyncpg.NumericValueOutOfRangeError,
+    asyncpg.DatetimeFieldOverflowError,
+    asyncpg.IntervalFieldOverflowError,
+)
+"""A value, or a sum with it, has no room in its column."""
+
 
 def meaning(error: Exception) -> Exception:
     """What a failure of the database means to a caller: later, out of time, or a bad value; others as they are."""
@@ -199,7 +206,8 @@ def _meaning(error: BaseException) -> Exception | None:
         return base_errors.InvalidInput("Text cannot hold the character U+0000.")
     if isinstance(error, asyncpg.StringDataRightTruncationError | ValidationError):
         return base_errors.InvalidInput("A text is longer than what can be stored.")
-    if type(error) is asyncpg.DataError:  # of a value that the driver could not send; the server's are subclasses
+    unsendable = type(error) is asyncpg.DataError  # the driver's own; what the server says is of a subclass
+    if unsendable or isinstance(error, BEYOND):
         return base_errors.InvalidInput("A value is beyond what can be stored.")
     return None
 

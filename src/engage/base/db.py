@@ -34,6 +34,9 @@ from engage.base.settings import Settings
 OUTAGES = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError)
 """What a statement raises when the server has gone away."""
 
+SEARCH_PATH = "public"
+"""Where tables are, said to each connection: a user named as our schema of functions would look there first."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -110,6 +113,7 @@ async def connect(
                 "idle_in_transaction_session_timeout": "60000",
                 "timezone": "UTC",
                 "jit": "off",
+                "search_path": SEARCH_PATH,
             },
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:

@@ -32,8 +32,9 @@ def _locale(tag: str) -> Locale:
 
 
 @cache
-def _translations(locale: str) -> NullTranslations:
-    file = resources.files("engage") / "locale" / locale / "LC_MESSAGES" / "engage.po"
+def _translations(locale: Locale) -> NullTranslations:
+    name = "_".join(filter(None, (locale.language, locale.territory)))  # Babel's own name has the script in it too
+    file = resources.files("engage") / "locale" / name / "LC_MESSAGES" / "engage.po"
     if not file.is_file():
         return NullTranslations()
     compiled = io.BytesIO()
@@ -45,13 +46,13 @@ def _translations(locale: str) -> NullTranslations:
 def text(tag: str, message: str, **values: object) -> str:
     """`message` in the language `tag`, with its {placeholders} filled in."""
     locale = _locale(tag)
-    return _translations(str(locale)).gettext(message).format(**_written(locale, values))
+    return _translations(locale).gettext(message).format(**_written(locale, values))
 
 
 def plural_text(tag: str, one: str, many: str, count: int, **values: object) -> str:
     """The form of a message that fits `count`, in the language `tag`."""
     locale = _locale(tag)
-    return _translations(str(locale)).ngettext(one, many, count).format(**_written(locale, values))
+    return _translations(locale).ngettext(one, many, count).format(**_written(locale, values))
 
 
 def _written(locale: Locale, values: dict[str, object]) -> dict[str, object]:

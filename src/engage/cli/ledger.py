@@ -37,6 +37,6 @@ def verify() -> None:
 
 async def _verify() -> VerifyReport:
     columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("verify", total=None)
         return await verify_ledger(lambda done, total: progress.update(task, completed=done, total=total))

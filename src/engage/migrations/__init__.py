@@ -13,16 +13,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from asyncpg.connection import Connection
 from tortoise import Tortoise
+from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.exceptions import ConfigurationError
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 from tortoise.transactions import in_transaction
 
 from engage import __version__
+from engage.base.db import SEARCH_PATH
 from engage.base.errors import Unavailable
 
 MODEL_MODULES = (
@@ -42,6 +44,7 @@ SQL_ROOMS = (
     "engage.domains.members",
     "engage.domains.ledger",
     "engage.domains.purchases",
+    "engage.domains.earning",
     "engage.domains.notifications",
     "engage.domains.profiles",
 )
@@ -127,7 +130,7 @@ async def check_reachable(database_url: str) -> None:
 
 async def _connect(database_url: str) -> Connection:
     try:
-        return await asyncpg.connect(database_url)
+        return await asyncpg.connect(database_url, server_settings={"search_path": SEARCH_PATH})
     except (OSError, asyncpg.PostgresError, ValueError) as error:
         raise Unavailable(
             f"PostgreSQL does not answer as ENGAGE_DATABASE_URL says ({type(error).__name__}: {error})."
@@ -152,10 +155,15 @@ async def _migrate_tables(database_url: str) -> list[str]:
 
 @asynccontextmanager
 async def _orm(database_url: str) -> AsyncIterator[None]:
+    """The ORM on a pool of ours: what the address says beside its host and database is asyncpg's to read."""
     try:
-        await Tortoise.init(config=orm_config(database_url), _enable_global_fallback=True)
+        context = await Tortoise.init(config=orm_config(database_url), _enable_global_fallback=True)
     except ConfigurationError as error:
         raise Unavailable(f"ENGAGE_DATABASE_URL cannot be read ({error}).") from error
+    client = cast("AsyncpgDBClient", context.connections.get("default"))
+    client._pool = await asyncpg.create_pool(  # noqa: SLF001 -- the ORM has no public way to be given a pool
+        database_url, min_size=1, max_size=2, server_settings={"search_path": SEARCH_PATH}
+    )
     try:
         yield
     finally:

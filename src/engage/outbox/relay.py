@@ -65,7 +65,6 @@ class Relay:
     """Moves due rows from the table to arq's queue, as many as can be run within their lease."""
 
     def __init__(self, redis: ArqRedis, registry: Registry, limits: Limits) -> None:
-        self.claimed = 0
         self._redis = redis
         self._registry = registry
         self._limits = limits
@@ -99,7 +98,6 @@ class Relay:
             except BaseException:
                 await rows.release([(claim.id, claim.lease) for claim in fit])
                 raise
-        self.claimed += len(fit)
         return len(claims)
 
     def _is_spent(self, claim: Claim) -> bool:

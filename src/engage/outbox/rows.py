@@ -41,13 +41,11 @@ _CLAIM = f"""
     RETURNING o.id, o.lease, o.handler, o.attempts
 """  # noqa: S608 -- no value is pasted in
 
-# Completion is written before the effect, in one transaction: this locks the row and saves a statement. A row that
-# another worker is at just now is passed over rather than waited for. Work begins within a lease alone: Redis may
-# hand out a killed worker's message again, and that counts as the next attempt, made by the next lease.
+# Completion is written before the effect, in one transaction: this locks the row and saves a statement. Work begins
+# within a lease alone: Redis may hand out a killed worker's message again, and that is for the next lease to do.
 _BEGIN = f"""
     UPDATE outbox SET finished_at = $3, leased_until = NULL
-     WHERE id = (SELECT id FROM outbox WHERE id = $1 AND lease = $2 AND leased_until > $3 AND {_UNDONE}
-                  FOR UPDATE SKIP LOCKED)
+     WHERE id = $1 AND lease = $2 AND leased_until > $3 AND {_UNDONE}
     RETURNING id, handler, event_id, stream, payload, created_at, attempts
 """  # noqa: S608 -- no value is pasted in
 

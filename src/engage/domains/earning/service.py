@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import orjson
+
 from engage.base import clock, db
 from engage.base.actor import STAFF_ROLES, Actor, require
 from engage.base.errors import InvalidInput, Refusal
@@ -13,9 +15,10 @@ from engage.base.ids import new_id
 from engage.base.settings import settings
 from engage.domains.earning import queries, rules
 from engage.domains.earning.types import BatchReport, CheckedOrder, Outcome, PurchaseInput, PurchaseResult
-from engage.domains.ledger import service as ledger
 from engage.domains.ledger.errors import MemberNotActive
-from engage.domains.ledger.types import Cause, Earning, Posted
+from engage.domains.ledger.events import BALANCE_CHANGES
+from engage.domains.ledger.service import PostedEarnings
+from engage.domains.ledger.types import Posted
 from engage.domains.members import queries as members_queries
 from engage.domains.members import service as members
 from engage.domains.members.errors import UnknownMember
@@ -24,9 +27,16 @@ from engage.domains.purchases import queries as purchases_queries
 from engage.domains.purchases import rules as order_rules
 from engage.domains.purchases import service as purchases
 from engage.domains.purchases.errors import OrderConflict
+from engage.domains.purchases.events import PURCHASE_RECORDED
 from engage.domains.purchases.types import Order, OwnedOrder
+from engage.outbox import handlers_json, knock_if_promised
+from engage.realtime.bell import ring_after_commit
+from engage.realtime.rings import Ring
 
 BATCH_MAX = 1000
+POST = "SELECT * FROM engage.earning_post($1, $2, $3, $4, $5)"
+POST_MANY = "SELECT * FROM engage.earning_post_many($1, $2, $3, $4, $5)"
+SAID = BALANCE_CHANGES | {PURCHASE_RECORDED}
 EARNING_STATES = frozenset({MemberState.ACTIVE, MemberState.FROZEN})
 
 
@@ -35,7 +45,8 @@ async def record_purchase(actor: Actor, *, program: str, member: IdentityRef, or
 
     Makes the member when the identity is unknown and the setting allows it. The same order again answers as the first
     time (`replayed`). Raises Forbidden, InvalidInput, NotFound, UnknownChannel, UnknownMember, UnknownCurrency,
-    UnknownStore, OrderConflict, MemberNotActive. Says MemberRegistered, `ledger.points_earned.v1`, PurchaseRecorded.
+    UnknownStore, OrderConflict, MemberNotActive. Says MemberRegistered, `ledger.points_earned.v1` and
+    `purchases.recorded.v1`.
     """
     [outcome] = await record_purchases(actor, program=program, rows=[PurchaseInput(member, order)])
     if isinstance(outcome, Refusal):
@@ -152,19 +163,16 @@ class _Batch:
             for index, row in self.open.items()
         ]
         await purchases.store_orders(self.program, owned)
-        posted = await ledger.post_earnings(
-            actor,
-            self.program.code,
-            [
-                Earning(one.member_id, one.points, Cause("purchase", str(one.id)), one.order.purchased_at)
-                for one in owned
-            ],
-            ring=balances,
+        args = self.program.code, [one.id for one in owned], actor.id, self.now, handlers_json()
+        rows = await db.fetch(POST if balances else POST_MANY, *args)
+        ring_after_commit(
+            Ring(row["stream"], row["position"], row["name"], orjson.loads(row["data"])) for row in rows
         )
-        await purchases.say_recorded(self.program, owned)
-        self.points_expired = posted.expired
+        knock_if_promised(SAID)
+        posted = PostedEarnings(rows) if balances else None
+        self.points_expired = posted.expired if posted else rows[0]["expired"]
         for line, (index, one) in enumerate(zip(self.open, owned, strict=True)):
-            self.found[index] = _result(one, posted.find(line) if balances else None)
+            self.found[index] = _result(one, posted.find(line) if posted else None)
 
     def report(self) -> BatchReport:
         """What became of each row, in order; a repetition inside the batch answers as its first, replayed."""

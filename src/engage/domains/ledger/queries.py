@@ -39,7 +39,7 @@ def balance_of(value: dict[str, int]) -> Balance:
 
 
 def _schedule(value: dict[str, Any]) -> ExpirySchedule:
-    lines = tuple(ExpiryLine(date.fromisoformat(one["expires_on"]), one["amount"]) for one in value["lines"])
+    lines = tuple(ExpiryLine(date.fromisoformat(day), amount) for day, amount in value["lines"])
     return ExpirySchedule(lines=lines, later=value["later"], never=value["never"])
 
 

@@ -96,13 +96,10 @@ async def earn_points(
     return _answer(orjson.loads(answer))
 
 
-async def post_earnings(
-    actor: Actor, program: str, earnings: Sequence[Earning], *, ring: bool = True
-) -> PostedEarnings:
+async def post_earnings(actor: Actor, program: str, earnings: Sequence[Earning]) -> PostedEarnings:
     """Give points to many members at once, inside the caller's transaction and under the members' locks.
 
-    Earnings of 0 open the account and move nothing. `ring=False` is for a caller that records a later event in each
-    of these streams: its ring is enough, as subscribers then read from the log what came before it.
+    Earnings of 0 open the account and move nothing.
     Says `ledger.points_earned.v1` for each, `ledger.points_expired.v1` for what had expired already.
     """
     now = clock.now()
@@ -122,15 +119,12 @@ async def post_earnings(
         now,
         handlers_json(),
     )
-    if ring:
-        _ring([Ring(row["stream"], row["position"], row["name"], orjson.loads(row["data"])) for row in rows])
-    else:
-        knock_if_promised({row["name"] for row in rows})
+    _ring([Ring(row["stream"], row["position"], row["name"], orjson.loads(row["data"])) for row in rows])
     return PostedEarnings(rows)
 
 
 class PostedEarnings:
-    """What a bulk earning posted, by line (0, 1, 2 …). Decoded only when asked for: an import asks for nothing."""
+    """What a bulk earning posted, by line (0, 1, 2 …). Decoded only when asked for."""
 
     def __init__(self, rows: Sequence[asyncpg.Record]) -> None:
         self._earned = {row["line"] - 1: row for row in rows if row["line"] is not None}

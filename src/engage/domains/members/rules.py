@@ -98,7 +98,7 @@ def check_rate(rate: Decimal) -> Decimal:
 
 def check_duration(duration: str | None) -> str | None:
     """An ISO 8601 duration of whole years, months, weeks and days. Raises InvalidInput."""
-    if duration is not None and not _DURATION.fullmatch(duration):
+    if duration is not None and (not _DURATION.fullmatch(duration) or not re.search("[1-9]", duration)):
         raise InvalidInput("This is no ISO 8601 duration; right would be P12M.", path=["pointsValidFor"])
     return duration
 

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from engage.base import clock, db
 from engage.domains.members.types import ProgramRecord
-from engage.domains.purchases.events import PurchaseRecorded
 from engage.domains.purchases.types import OwnedOrder
-from engage.outbox import record
 
 _INSERT = """
 INSERT INTO purchases (id, member_id, program_id, channel, store, order_no, amount, currency, quantity, points,
@@ -60,21 +58,3 @@ async def store_orders(program: ProgramRecord, owned: Sequence[OwnedOrder]) -> N
             [line.quantity for _, _, line in lines],
             [line.amount for _, _, line in lines],
         )
-
-
-async def say_recorded(program: ProgramRecord, owned: Sequence[OwnedOrder]) -> None:
-    """Say PurchaseRecorded for each; last in the caller's transaction, since it takes stream positions."""
-    await record(
-        *(
-            PurchaseRecorded(
-                purchase_id=one.id,
-                member_id=one.member_id,
-                program=program.code,
-                amount=one.order.amount,
-                currency=one.currency,
-                points=one.points,
-                purchased_at=one.order.purchased_at,
-            )
-            for one in owned
-        )
-    )

@@ -1,12 +1,18 @@
 -- What others may read of the ledger. Each answers (key = member id, value = JSON), so that several can be fetched in
 -- one round trip (engage.base.db.fetch_together).
 
+-- The accounts of members in a program. Joined and not looked up by a function, so that the planner sees through it.
+CREATE FUNCTION engage.ledger_accounts(p_members uuid[], p_program text) RETURNS SETOF accounts
+LANGUAGE sql STABLE AS $$
+  SELECT a.* FROM currencies c JOIN accounts a ON a.currency_id = c.id AND a.member_id = ANY (p_members)
+   WHERE c.program_code = p_program AND c.kind = 'POINTS'
+$$;
+
 CREATE FUNCTION engage.ledger_balances(p_members uuid[], p_program text, p_now timestamptz)
 RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
   SELECT a.member_id::text,
          json_build_object('available', e.available, 'pending', e.pending, 'held', a.held, 'debt', a.debt)
-    FROM accounts a, engage.ledger_effective(a, p_now) e
-   WHERE a.member_id = ANY (p_members) AND a.currency_id = engage.ledger_currency(p_program)
+    FROM engage.ledger_accounts(p_members, p_program) a, engage.ledger_effective(a, p_now) e
 $$;
 
 -- What is left of each lot, by the day on which it expires in the program's zone: adds up to `available`.
@@ -14,20 +20,20 @@ $$;
 CREATE FUNCTION engage.ledger_expiry_schedules(p_members uuid[], p_program text, p_first int, p_now timestamptz)
 RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
   WITH days AS (
-    SELECT l.member_id, (l.expires_at AT TIME ZONE engage.program_zone(p_program))::date AS day,
-           min(l.expires_at) AS first_at, sum(l.remaining) AS amount,
-           row_number() OVER (PARTITION BY l.member_id ORDER BY min(l.expires_at)) AS nth
-      FROM accounts a, engage.ledger_live_lots(a.id) l
-     WHERE a.member_id = ANY (p_members) AND a.currency_id = engage.ledger_currency(p_program)
-       AND l.usable_at <= p_now AND (l.expires_at IS NULL OR l.expires_at > p_now)
+    SELECT l.member_id, (l.expires_at AT TIME ZONE (SELECT engage.program_zone(p_program)))::date AS day,
+           sum(l.remaining) AS amount
+      FROM engage.ledger_accounts(p_members, p_program) a, engage.ledger_live_lots(a.id) l
+     WHERE l.usable_at <= p_now AND (l.expires_at IS NULL OR l.expires_at > p_now)
      GROUP BY 1, 2
+  ), ranked AS (
+    SELECT d.*, row_number() OVER (PARTITION BY d.member_id ORDER BY d.day) AS nth FROM days d
   )
   SELECT member_id::text, json_build_object(
-      'lines', coalesce(json_agg(json_build_object('expires_on', day, 'first_at', first_at, 'amount', amount)
-                                 ORDER BY first_at) FILTER (WHERE day IS NOT NULL AND nth <= p_first), '[]'),
+      'lines', coalesce(json_agg(json_build_array(day, amount) ORDER BY day)
+                        FILTER (WHERE day IS NOT NULL AND nth <= p_first), '[]'),
       'later', coalesce(sum(amount) FILTER (WHERE day IS NOT NULL AND nth > p_first), 0),
       'never', coalesce(sum(amount) FILTER (WHERE day IS NULL), 0))
-    FROM days GROUP BY member_id
+    FROM ranked GROUP BY member_id
 $$;
 
 -- A page of the statement, newest first, below a version. One row more than asked for tells that there are more.
@@ -36,12 +42,11 @@ RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
   SELECT a.member_id::text, (
       SELECT coalesce(json_agg(json_build_array(t.id, t.kind,
                CASE WHEN t.kind IN ('SPEND', 'EXPIRE') THEN -t.amount ELSE t.amount END, t.reason, t.cause_type,
-               t.cause_id, t.posted_at, t.balance_after, t.version_after) ORDER BY t.version_after DESC), '[]')
+               t.cause_id, t.posted_at, t.balance_after, t.version_after)), '[]')
         FROM (SELECT * FROM transfers x
                WHERE x.account_id = a.id AND x.version_after < p_below
                ORDER BY x.version_after DESC LIMIT p_first + 1) t)
-    FROM accounts a
-   WHERE a.member_id = ANY (p_members) AND a.currency_id = engage.ledger_currency(p_program)
+    FROM engage.ledger_accounts(p_members, p_program) a
 $$;
 
 -- Figures of a program, gross of reversals. Outstanding is effective: what has expired unswept is not in it.

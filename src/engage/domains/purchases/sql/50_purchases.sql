@@ -16,3 +16,18 @@ RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
                ORDER BY x.purchased_at DESC, x.id DESC LIMIT p_first + 1) p)
     FROM unnest(p_members) AS m
 $$;
+
+-- Say that orders are on file, in the order given: `purchases.recorded.v1`, of ids, figures and codes. The amount is
+-- text, since a JSON number would lose decimals. Takes stream positions, so it comes last in a command.
+CREATE FUNCTION engage.purchases_say_recorded(p_program text, p_purchases uuid[], p_now timestamptz, p_handlers jsonb)
+RETURNS TABLE (stream text, "position" bigint, name text, data jsonb) LANGUAGE sql AS $$
+  SELECT e.* FROM (
+      SELECT array_agg('member:' || p.member_id ORDER BY g.ord) AS streams,
+             array_agg('purchases.recorded.v1'::text) AS names,
+             array_agg(jsonb_build_object(
+               'purchase_id', p.id, 'member_id', p.member_id, 'program', p_program, 'amount', trim_scale(p.amount)::text,
+               'currency', p.currency, 'points', p.points, 'purchased_at', p.purchased_at) ORDER BY g.ord) AS data
+        FROM unnest(p_purchases) WITH ORDINALITY AS g (id, ord)
+       CROSS JOIN LATERAL (SELECT * FROM purchases x WHERE x.id = g.id LIMIT 1) p
+    ) a, engage.record_events(a.streams, a.names, a.data, p_now, p_handlers) e
+$$;
