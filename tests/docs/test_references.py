@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from engage.base.settings import Settings
+from engage.cli import app
 from tests.docs.blocks import FENCE
 from tests.house.repository import ROOT
 
@@ -105,13 +105,8 @@ def test_commands_that_are_named_exist() -> None:
             command = re.match(r"engage((?: [a-z]+)+)", text)
             if command:
                 named.add(command[1].strip())
-    wrong = []
-    for words in sorted(named):
-        done = subprocess.run(
-            [sys.executable, "-m", "engage.cli", *words.split()[:2], "--help"], capture_output=True, check=False
-        )
-        if done.returncode:
-            wrong.append(words)
+    runner = CliRunner()
+    wrong = [words for words in sorted(named) if runner.invoke(app, [*words.split()[:2], "--help"]).exit_code]
     assert named
     assert wrong == []
 

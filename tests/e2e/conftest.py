@@ -9,7 +9,7 @@ from tests.e2e.programs import Dev, dev_running
 from tests.embedded.conftest import quick_folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def place() -> Iterator[Path]:
     """A private folder for data folders, in memory if there is room."""
     with quick_folder() as folder:
@@ -17,8 +17,8 @@ def place() -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def dev(place: Path) -> Iterator[Dev]:
-    """An `engage dev` for the tests of one module."""
+    """An `engage dev`, the same for all who leave it well."""
     with dev_running(place / "shared") as running:
         yield running

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import subprocess
 from pathlib import Path
 
 import asyncpg
@@ -12,7 +14,7 @@ import redis
 
 from tests.conftest import Servers, create_database, drop_database
 from tests.e2e.programs import Dev, assert_sentence, dev_running, engage, gone, until
-from tests.embedded.test_users import NOBODY, need, seen_as
+from tests.embedded.test_users import NOBODY, seen_as
 
 ME = '{ me { id displayName balance(program: "demo") { available } } }'
 TOTALS = '{ programTotals(program: "demo") { purchases pointsIssued } }'
@@ -96,7 +98,7 @@ def test_a_folder_of_somebody_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["ENGAGE_DATABASE_URL", "ENGAGE_REDIS_URL"])
 def test_one_address_without_the_other(tmp_path: Path, name: str) -> None:
-    url = {"ENGAGE_DATABASE_URL": "postgres://here/db", "ENGAGE_REDIS_URL": "redis://here:6379/0"}[name]
+    url = {"ENGAGE_DATABASE_URL": "postgres://127.0.0.1/db", "ENGAGE_REDIS_URL": "redis://127.0.0.1:6379/0"}[name]
     done = engage("dev", "--port", "0", "--data-dir", str(tmp_path / "data"), **{name: url})
     assert_sentence(done, "ENGAGE_DATABASE_URL and ENGAGE_REDIS_URL")
 
@@ -106,10 +108,19 @@ def test_a_setting_that_cannot_be_right(tmp_path: Path) -> None:
     assert_sentence(done, "ENGAGE_PORT")
 
 
-def test_a_life(place: Path, dev: Dev) -> None:
+@pytest.fixture
+def ordinary_user() -> list[str]:
+    """What starts a program as an ordinary user; nothing where we are one, or where root cannot become one."""
+    become = seen_as(NOBODY.pw_uid)
+    if os.geteuid() != 0 or subprocess.run([*become, "true"], capture_output=True, check=False).returncode != 0:
+        return []
+    return become
+
+
+def test_a_life(place: Path, dev: Dev, ordinary_user: list[str]) -> None:
     """Two at once; Ctrl-C, SIGKILL and SIGTERM, with a start after each; at last a newer engage's database."""
     folder = place / "other [folder]"
-    other = Dev(folder)
+    other = Dev(folder, before=ordinary_user)
     try:
         assert other.wait_until_ready()["url"] != dev.info["url"]
         member = other.ask(REGISTER, "staff", card="ONE-LIFE")["registerMember"]["member"]["id"]
@@ -120,7 +131,7 @@ def test_a_life(place: Path, dev: Dev) -> None:
         assert not (folder / "dev.json").exists()
         assert dev.ask(ME, "member")["me"]["id"]
 
-        other = Dev(folder)
+        other = Dev(folder, before=ordinary_user)
         assert other.wait_until_ready()
         assert other.ask(FIND, "staff", card="ONE-LIFE")["member"]["id"] == member
         other_family = other.family()
@@ -128,7 +139,7 @@ def test_a_life(place: Path, dev: Dev) -> None:
         other.process.wait()
         until(lambda: gone(other_family), "no orphan is left")
 
-        other = Dev(folder)
+        other = Dev(folder, before=ordinary_user)
         database_url = other.wait_until_ready()["database_url"]
         assert other.ask(FIND, "staff", card="ONE-LIFE")["member"]["id"] == member
         assert other.ask(TOTALS, "admin")["programTotals"]["purchases"] == 3  # the demo is seeded once
@@ -170,15 +181,6 @@ async def test_servers_of_ones_own(place: Path, servers: Servers) -> None:
         assert not (folder / "postgres").exists()
     finally:
         await drop_database(servers, url)
-
-
-def test_an_ordinary_user(place: Path) -> None:
-    need(seen_as(NOBODY.pw_uid))
-    with dev_running(place / "ordinary", before=seen_as(NOBODY.pw_uid)) as running:
-        assert running.ask(ME, "member")["me"]["displayName"] == "Demo member"
-        family = running.family()
-        assert running.end() == 0
-        assert gone(family)
 
 
 def test_a_secret_that_is_too_short(place: Path) -> None:

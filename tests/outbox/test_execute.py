@@ -5,11 +5,10 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
-import pytest
 
 from engage.base import clock, db
 from engage.base.ids import new_id
-from engage.outbox import OutboxEvent, Tick, rows
+from engage.outbox import OutboxEvent, rows
 from engage.outbox.limits import ATTEMPTS_MAX, Limits
 from engage.outbox.registry import Registry
 from tests.outbox.working import (
@@ -269,135 +268,3 @@ async def test_a_failed_statement_that_a_handler_ignores_does_not_count_as_done(
         await work_off(clean)
     assert (await effects(), await undone()) == (0, 1)
     assert (await only_row())["finished_at"] is None
-
-
-async def promise_tick(name: str) -> None:
-    await db.execute(
-        """INSERT INTO outbox (id, handler, stream, payload, created_at, due_at)
-           VALUES ($1, $2::text, 'job:' || $2::text, jsonb_build_object('name', $2::text, 'position', 1,
-                   'data', jsonb_build_object('at', $3::text)), $4, $4)""",
-        new_id(),
-        name,
-        NOW.isoformat(),
-        clock.now(),
-    )
-
-
-async def test_a_long_job_keeps_its_lease_while_it_runs(clean: Registry) -> None:
-    go_on = asyncio.Event()
-
-    @clean.job("long", every_minutes=1)
-    async def long(tick: Tick) -> None:
-        assert tick == Tick("long", NOW, 1)
-        await go_on.wait()
-
-    await promise_tick("long")
-    executor = new_executor(clean, Limits(lease_s=0.5))
-    beating = asyncio.create_task(executor.keep_leases())
-    await executor.take_jobs(leased(await claim(clean)))
-    first = (await only_row())["leased_until"]
-
-    async def is_extended() -> bool:
-        row = await only_row()
-        return row["lease"] == 2 and row["leased_until"] != first and row["leased_until"] is not None
-
-    await until(is_extended, "a heartbeat")
-    go_on.set()
-    await executor.drain(30)
-    executor.stop_keeping()
-    await beating
-    assert (executor.done, await undone()) == (1, 0)
-
-
-async def test_a_job_whose_lease_is_lost_is_stopped_and_writes_nothing(clean: Registry) -> None:
-    stopped = asyncio.Event()
-
-    @clean.job("long", every_minutes=1)
-    async def long() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            stopped.set()
-
-    await promise_tick("long")
-    executor = new_executor(clean, Limits(lease_s=0.3))
-    beating = asyncio.create_task(executor.keep_leases())
-    await executor.take_jobs(leased(await claim(clean)))
-
-    async def is_taken_over() -> bool:
-        return (await only_row())["lease"] == 2
-
-    await until(is_taken_over, "the start")
-    await db.execute("UPDATE outbox SET lease = 3, leased_until = $1", NOW + timedelta(days=999))
-    before = await only_row()
-    async with asyncio.timeout(30):
-        await stopped.wait()
-    await executor.drain(30)
-    executor.stop_keeping()
-    await beating
-    assert await only_row() == before
-
-
-async def test_a_job_that_fails_is_repeated_and_a_message_that_comes_twice_is_not(clean: Registry) -> None:
-    ran: list[int] = []
-
-    @clean.job("sweep", every_minutes=1)
-    async def sweep(tick: Tick) -> None:
-        ran.append(tick.attempt)
-        if tick.attempt == 1:
-            raise OSError("full disk")
-
-    with clock.frozen(NOW):
-        await promise_tick("sweep")
-        claims = leased(await claim(clean))
-        executor = new_executor(clean)
-        await executor.take_jobs(claims * 2)
-        await executor.drain(30)
-        assert (ran, (await only_row())["last_error"]) == ([1], "OSError: full disk")
-    with clock.frozen(NOW + timedelta(minutes=1)):
-        await work_off(clean)
-    assert (ran, await undone()) == ([1, 2], 0)
-
-
-@pytest.mark.parametrize("ordered", [True, False])
-async def test_events_of_a_stream_are_run_in_order_where_the_handler_says_so(
-    clean: Registry, *, ordered: bool
-) -> None:
-    done: list[int] = []
-
-    @clean.on(Happened, ordered=ordered)
-    async def note(event: OutboxEvent) -> None:
-        if event.position == 2 and event.attempt == 1:
-            raise ValueError("not yet")
-        done.append(event.position)
-
-    with clock.frozen(NOW):
-        await happen(4, new_id())
-        await happen(1, new_id())
-        while await work_off(clean):
-            pass
-    with clock.frozen(NOW + timedelta(minutes=1)):
-        while await work_off(clean):
-            pass
-    assert await undone() == 0
-    if ordered:
-        assert sorted(done[:2]) == [1, 1], "another stream does not wait"
-        assert done[2:] == [2, 3, 4]
-    else:
-        assert done[-1] == 2, "the others did not wait for it"
-
-
-async def test_a_dead_event_no_longer_holds_up_its_stream(clean: Registry) -> None:
-    done: list[int] = []
-
-    @clean.on(Happened, ordered=True, attempts_max=1)
-    async def note(event: OutboxEvent) -> None:
-        if event.position == 1:
-            raise ValueError("never")
-        done.append(event.position)
-
-    await happen(3, new_id())
-    while await work_off(clean):
-        pass
-    assert done == [2, 3]
-    assert await db.fetch_value("SELECT count(*) FROM outbox WHERE dead_at IS NOT NULL") == 1

@@ -34,9 +34,7 @@ from engage.base.settings import Settings
 OUTAGES = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError)
 """What a statement raises when the server has gone away."""
 
-SEARCH_PATH = "public"
-"""Where tables are, said to each connection: a user named as our schema of functions would look there first."""
-
+SEARCH_PATH = "public"  # said to each connection: a user named `engage` looks into our schema of functions first
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -71,8 +69,7 @@ class _State:
     pool: asyncpg.Pool | None = None
     acquire_timeout_s: float = 5.0
     at_hand: ClassVar[list[Connection]] = []
-    """Connections between two uses. Giving one back to the library's pool costs a task and a time-out each way, a
-    tenth of a hot command; so it is done only when somebody waits, or when the connection is not clean."""
+    """Between two uses. The library's pool costs a tenth of a hot command; it gets what is unclean or waited for."""
     waiting: int = 0
 
 
@@ -113,6 +110,7 @@ async def connect(
                 "idle_in_transaction_session_timeout": "60000",
                 "timezone": "UTC",
                 "jit": "off",
+                "plan_cache_mode": "force_generic_plan",  # planning anew each time costs more than the running
                 "search_path": SEARCH_PATH,
             },
         )

@@ -52,17 +52,21 @@ def purchases(
 ) -> None:
     """Import orders from a CSV file: members, purchases and points.
 
-    The header names the columns: order_no, customer_id, date, quantity, amount and, if there are such, channel,
-    currency, store; other columns are ignored. Where the header has other names, map them:
-    --map order_no=OrderID --map amount=Total. A file without quantities: --map quantity=
+    The header names the columns: order_no, customer_id, date, quantity,
+    amount and, if there are such, channel, currency, store; other columns
+    are ignored. Where the header has other names, map them: --map
+    order_no=OrderID --map amount=Total. Without quantities: --map quantity=
 
-    Dates are 2024-12-31, 20241231 or 2024-12-31T18:30, in the program's time zone unless they carry an offset;
-    amounts are plain decimals such as 1234.50.
+    Dates are 2024-12-31, 20241231 or 2024-12-31T18:30, in the program's
+    time zone unless they carry an offset; amounts are like 1234.50.
 
-    The order number is the key: an order that is on file is left as it is. So an import that was interrupted is
-    simply started again, and a second import changes nothing. Rows that cannot be imported are written to a file of
-    their own with line and reason; correct it and import it. The exit code is 1 when a file could not be read to its
-    end, 2 when rows were rejected.
+    The order number is the key: an order that is on file is left as it is.
+    So an import that was interrupted is simply started again, and a second
+    import changes nothing. Rows that cannot be imported go to a file of
+    their own with line and reason; correct it and import it.
+
+    The exit code is 1 when a file could not be read to its end, 2 when rows
+    were rejected.
     """
     config = configured()
     chosen = _mapping(mapping or [])
@@ -143,7 +147,7 @@ def _tell(summary: ImportSummary, program: str) -> None:
         )
     if summary.rejects_path is not None:
         fail(
-            f"{summary.rejected:,} rows were rejected; {summary.rejects_path} has them with line and reason. "
+            f"Rejected rows: {summary.rejected:,}; {summary.rejects_path} has them with line and reason. "
             "Correct that file and import it.",
             2,
         )

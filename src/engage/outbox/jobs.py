@@ -1,4 +1,4 @@
-"""Forgetting: finished rows, old ticks and old answers, in bounded batches that nobody has to wait for."""
+"""Forgetting: finished rows, old ticks, answers and events, in bounded batches that nobody has to wait for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from engage.base import clock, db
+from engage.base.settings import settings
 from engage.outbox.registry import job
+from engage.realtime.log import prune_events
 
 KEEP_DONE = timedelta(days=3)
 """Finished rows stay this long, to be looked at. Dead ones stay until somebody decides."""
@@ -44,8 +46,19 @@ async def prune() -> None:
     now = clock.now()
     before = {"rows": now - KEEP_DONE, "ticks": now - KEEP_TICKS, "answers": now}
     gone = {what: await prune_all(sql, before[what], BATCH) for what, sql in _PRUNED.items()}
+    gone["events"] = await _prune_log(now - timedelta(days=settings().event_keep_days))
     if any(gone.values()):
         logger.info("outbox.pruned", **gone)
+
+
+async def _prune_log(before: datetime) -> int:
+    """Forget old events; subscribers who come back from before that get a reset."""
+    total = 0
+    while True:
+        gone = await prune_events(before, BATCH)
+        total += gone
+        if gone < BATCH:
+            return total
 
 
 async def prune_all(sql: str, before: datetime, batch: int) -> int:
