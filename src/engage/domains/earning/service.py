@@ -96,6 +96,8 @@ class _Batch:
 
     async def store(self, actor: Actor, *, balances: bool) -> None:
         """Put on file what is new and can be; answer the rest."""
+        if len(self.open) > 1:
+            await db.execute("SET LOCAL plan_cache_mode = auto")  # one plan for all sizes does not fit bulk work
         if self.open:
             await self.find_stored()
         if self.open:
