@@ -24,7 +24,7 @@ from engage.domains.ledger.queries import balance_of
 from engage.domains.ledger.types import Cause, Earning, Posted
 from engage.outbox import handlers_json, knock_if_promised
 from engage.realtime.bell import ring_after_commit
-from engage.realtime.rings import Ring
+from engage.realtime.rings import Ring, rings_of
 
 SPEND = "SELECT engage.ledger_spend($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)"
 EARN = "SELECT engage.ledger_earn($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)"
@@ -224,7 +224,7 @@ def _refusal(value: dict[str, Any]) -> Refusal:
 
 
 def _ring_values(values: list[dict[str, Any]]) -> None:
-    _ring([Ring(one["stream"], one["position"], one["name"], one["data"]) for one in values])
+    _ring(rings_of(values))
 
 
 def _ring(rings: Sequence[Ring]) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from engage.base import db
-from engage.base.actor import ADMIN_ROLES, READING_ROLES, Actor, require
+from engage.base.actor import READING_ROLES, Actor, require
 from engage.base.errors import NotFound
 from engage.domains.members.errors import UnknownChannel
 from engage.domains.members.models import Channel, Program, Store
@@ -115,9 +115,3 @@ async def store_codes(program_id: UUID) -> frozenset[str]:
     """Codes of the stores of a program."""
     rows: list[asyncpg.Record] = await db.fetch("SELECT code FROM stores WHERE program_id = $1", program_id)
     return frozenset(row["code"] for row in rows)
-
-
-async def count_members(actor: Actor) -> int:
-    """How many members the organisation has. Raises Forbidden."""
-    require(actor, ADMIN_ROLES)
-    return int(await db.fetch_value("SELECT count(*) FROM members WHERE merged_into_id IS NULL"))
