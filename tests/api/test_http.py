@@ -208,7 +208,7 @@ def bad_tokens(gateway: Gateway) -> Iterator[tuple[str, str]]:
 
     yield "expired", gateway.token(Role.STAFF, valid_for=timedelta(seconds=-config.jwt_leeway_s - 1))
     yield "another key", signed("x" * 48)
-    yield "no signature", jwt.encode(claims, None, algorithm="none")
+    yield "no signature", jwt.encode(claims, "", algorithm="none")
     yield "another algorithm", signed(secret * 2, "HS512")
     yield "another audience", signed(aud="elsewhere")
     yield "another issuer", signed(iss="elsewhere")
