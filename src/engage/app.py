@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import orjson
+from prometheus_client import Counter, Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
@@ -20,13 +21,18 @@ from engage.api.schema import build_schema
 from engage.api.sockets import GraphQLOverWebSocket
 from engage.base import crypto, db
 from engage.base.errors import Unavailable
+from engage.base.metrics import REGISTRY
 from engage.base.settings import Settings
 from engage.migrations import is_current
+from engage.outbox.routed import routes_known
 from engage.realtime.broker import Broker
 from engage.realtime.hub import Hub
 from engage.wiring import connected
 
 READY_TIMEOUT_S = 2.0
+
+REQUESTS = Counter("engage_requests", "GraphQL requests over HTTP, by status.", ["status"], registry=REGISTRY)
+SUBSCRIPTIONS = Gauge("engage_subscriptions", "Subscriptions that are open.", registry=REGISTRY)
 
 
 class Gateway:
@@ -52,8 +58,10 @@ class Gateway:
             broker.start()
             self._hub = Hub.of(broker, self.config)
             self._hub.start()
+            SUBSCRIPTIONS.set_function(lambda: self.hub().subscribers)
             try:
-                yield
+                async with routes_known():
+                    yield
             finally:
                 await self._hub.close("This server is restarting; connect again and resume.")
                 await broker.stop()
@@ -95,9 +103,15 @@ def create_app(config: Settings) -> Starlette:
     """
     gateway = Gateway(config)
     over_http = GraphQLOverHTTP(gateway.schema, config, gateway.hub)
+
+    async def respond(request: Request) -> Response:
+        response = await over_http.respond(request)
+        REQUESTS.labels(response.status_code).inc()
+        return response
+
     return Starlette(
         routes=[
-            Route("/graphql", over_http.respond, methods=["GET", "POST"]),
+            Route("/graphql", respond, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway.schema, config, gateway.hub)),
             Route("/healthz", gateway.healthz),
             Route("/readyz", gateway.readyz),

@@ -6,23 +6,41 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 
-from engage.base import db
+from engage.base import db, sealing
 from engage.base.settings import Settings
+from engage.domains.webhooks import addresses
 from engage.migrations import orm_config
+from engage.outbox.catalogue import learn_events
 from engage.realtime.bell import start_bell, stop_bell
 
 HANDLER_MODULES: tuple[str, ...] = (
     "engage.outbox.jobs",
+    "engage.domains.earning.jobs",
     "engage.domains.ledger.jobs",
     "engage.domains.notifications.handlers",
+    "engage.domains.webhooks.handlers",
+    "engage.domains.webhooks.jobs",
 )
 """The `handlers` and `jobs` rooms, in no particular order. A test finds a room that is missing here."""
 
+EVENT_MODULES: tuple[str, ...] = (
+    "engage.domains.ledger.events",
+    "engage.domains.members.events",
+    "engage.domains.notifications.events",
+    "engage.domains.purchases.events",
+    "engage.domains.webhooks.events",
+)
+"""The `events` rooms: what can be subscribed to by name. The same test looks after them."""
+
 
 def register_all() -> None:
-    """Register every handler and job of engage; again is harmless. Gateways need it too: it says what is promised."""
+    """Register every handler, job and event of engage; again is harmless.
+
+    Gateways need it too: it says what is promised.
+    """
     for module in HANDLER_MODULES:
         import_module(module)
+    learn_events(import_module(module) for module in EVENT_MODULES)
 
 
 @asynccontextmanager
@@ -32,6 +50,8 @@ async def connected(config: Settings, application: str) -> AsyncIterator[None]:
     Raises Unavailable when PostgreSQL does not answer; Redis may be away.
     """
     register_all()
+    sealing.use(config)
+    addresses.use(config)
     await db.connect(config, orm_config(config.database_url), application=application)
     try:
         await start_bell(config.redis_url, config.redis_prefix, queue_max=config.bell_queue_max)

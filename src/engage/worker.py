@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import socket
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -21,13 +23,18 @@ from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
 from engage.base.settings import Settings
+from engage.domains.members.queries import list_programs
+from engage.outbox import lanes
+from engage.outbox.backlog import Backlog
 from engage.outbox.execute import Executor
 from engage.outbox.limits import Limits
 from engage.outbox.loop import Loop
 from engage.outbox.record import CHANNEL
 from engage.outbox.registry import present
-from engage.outbox.relay import RUN_EVENTS, RUN_JOBS, Relay, connect_queue
+from engage.outbox.relay import RUN_CALLS, RUN_EVENTS, RUN_JOBS, Relay, connect_queue
+from engage.outbox.routed import routes_known
 from engage.outbox.scheduler import Scheduler
+from engage.outbox.watchdog import Watchdog
 from engage.realtime.broker import Broker
 from engage.wiring import connected
 
@@ -102,8 +109,11 @@ class Consumer:
         async def run_jobs(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401, ARG001 -- arq's
             await executor.take_jobs([(UUID(row_id), lease) for row_id, lease in args[0]])
 
+        async def run_calls(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401, ARG001 -- arq's
+            await executor.take_calls([(UUID(row_id), lease) for row_id, lease in args[0]])
+
         worker = Worker(
-            [func(run_events, name=RUN_EVENTS), func(run_jobs, name=RUN_JOBS)],
+            [func(run_events, name=RUN_EVENTS), func(run_calls, name=RUN_CALLS), func(run_jobs, name=RUN_JOBS)],
             redis_pool=self._redis,
             queue_name=self._redis.default_queue_name,
             job_serializer=self._redis.job_serializer,
@@ -136,41 +146,58 @@ async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
                 task.exception()  # seen, so that it is not reported as lost
 
 
-async def run_worker(config: Settings, stop: asyncio.Event, limits: Limits | None = None) -> None:
+async def run_worker(
+    config: Settings, stop: asyncio.Event, limits: Limits | None = None, *, owns_process: bool = False
+) -> None:
     """Carry out promised work until `stop` is set, then end what runs and give back the rest.
 
+    Where it `owns_process`, a handler that never yields ends that, once its failure is written; see `watchdog`.
     Redis may be away. Raises Unavailable when the database cannot be reached at the start.
     """
     logging.getLogger("arq").setLevel(logging.WARNING)  # it tells each job twice; rows and metrics tell more
     given = limits or Limits()
     bounds = replace(given, concurrency=max(1, min(given.concurrency, config.pool_size_max - SPARE_CONNECTIONS)))
-    async with connected(config, "engage-worker"):
-        await _work(config, stop, bounds)
+    application = f"engage-worker {secrets.token_hex(4)}"  # no other process's sessions are named so
+    async with connected(config, application), routes_known():
+        await _work(config, stop, bounds, application if owns_process else None)
 
 
-async def _work(config: Settings, stop: asyncio.Event, limits: Limits) -> None:
+async def program_zones() -> dict[str, str]:
+    """The time zone of each program, by its code: jobs that are due in each of them go by it."""
+    return {program.code: program.time_zone for program in await list_programs()}
+
+
+async def _work(config: Settings, stop: asyncio.Event, limits: Limits, watched_as: str | None) -> None:
     registry, redis = present(), connect_queue(config)
-    relay = Relay(redis, registry, limits)
-    executor = Executor(registry, limits, relay.wake)
-    scheduler = Scheduler(registry, relay.wake)
+    await lanes.ensure(registry.kinds())
+    executor = Executor(registry, limits, lambda: relay.wake())  # noqa: PLW0108 -- made below, since each needs the other
+    relay = Relay(redis, registry, limits, executor.has_room)
+    scheduler = Scheduler(registry, relay.wake, program_zones)
     consumer = Consumer(redis, executor, limits)
+    backlog = Backlog(program_zones)
     broker = Broker(config.redis_url, config.redis_prefix)
     broker.on_connect(relay.wake)
     broker.listen(CHANNEL, lambda _knock: relay.wake())
-    broker.start()
-    logger.info("worker.started", handlers=registry.names(), concurrency=limits.concurrency)
-    try:
-        async with asyncio.TaskGroup() as loops:
-            for run in (relay.run, scheduler.run, consumer.run, executor.keep_leases):
-                loops.create_task(run())
-            await stop.wait()
-            relay.stop()
-            scheduler.stop()
-            await consumer.stop()
-            await executor.drain(limits.grace_s)
-            executor.stop_keeping()
-    finally:
-        await executor.drain(0)
-        await broker.stop()
-        await redis.aclose()
-        logger.info("worker.stopped", done=executor.done, failed=executor.failed)
+    with ExitStack() as watching:
+        if watched_as:
+            watchdog = Watchdog(config, registry, executor, application=watched_as, blocked_s=limits.blocked_s)
+            watching.enter_context(watchdog.watching())
+        broker.start()
+        logger.info("worker.started", handlers=registry.names(), concurrency=limits.concurrency)
+        try:
+            async with asyncio.TaskGroup() as loops:
+                for run in (relay.run, scheduler.run, consumer.run, executor.keep_leases):
+                    loops.create_task(run())
+                if config.metrics_port:
+                    loops.create_task(backlog.run())
+                await stop.wait()
+                for part in (relay, scheduler, backlog):
+                    part.stop()
+                await consumer.stop()
+                await executor.drain(limits.grace_s)
+                executor.stop_keeping()
+        finally:
+            await executor.drain(0)
+            await broker.stop()
+            await redis.aclose()
+            logger.info("worker.stopped", done=executor.done, failed=executor.failed)

@@ -18,8 +18,10 @@ from graphql import (
 from engage.api.relay import global_id
 from engage.api.schema import build_schema
 from engage.base.ids import new_id
+from tests.api import hooks
 from tests.api.clients import Json
 from tests.api.conftest import Person, new_key
+from tests.api.promised import DEAD, KIND, WAITING, job_gid
 
 SCHEMA = build_schema()._schema
 
@@ -80,6 +82,29 @@ VALID: dict[str, Callable[[Person], Json]] = {
         "memberId": member.gid,
         "messageIds": [global_id("Message", new_id())],
     },
+    "retryJobs": lambda _: {"ids": [job_gid(DEAD)]},
+    "retryDeadJobs": lambda _: {"kind": "tests.retried", "target": "somebody"},
+    "discardDeadJobs": lambda _: {"kind": "tests.discarded", "target": "somebody"},
+    "pauseJobKind": lambda _: {"kind": KIND, "target": ""},
+    "resumeJobKind": lambda _: {"kind": KIND, "target": ""},
+    "cancelJob": lambda _: {"id": job_gid(WAITING)},
+    "createWebhookEndpoint": lambda _: {"url": hooks.URL, "events": [hooks.EVENT], "description": "Till"},
+    "updateWebhookEndpoint": lambda _: {
+        "id": hooks.endpoint_gid(hooks.PRESENT),
+        "url": hooks.URL,
+        "events": [hooks.EVENT],
+        "description": "Till",
+    },
+    "pauseWebhookEndpoint": lambda _: {"id": hooks.endpoint_gid(hooks.PRESENT)},
+    "resumeWebhookEndpoint": lambda _: {"id": hooks.endpoint_gid(hooks.PRESENT)},
+    "deleteWebhookEndpoint": lambda _: {"id": hooks.endpoint_gid(hooks.DELETED)},
+    "rotateWebhookSecret": lambda _: {"id": hooks.endpoint_gid(hooks.PRESENT), "overlapHours": 1},
+    "replayWebhook": lambda _: {
+        "id": hooks.endpoint_gid(hooks.PRESENT),
+        "stream": "member:1",
+        "afterPosition": 1,
+    },
+    "testWebhook": lambda _: {"id": hooks.endpoint_gid(hooks.PRESENT)},
 }
 
 

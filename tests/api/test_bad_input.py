@@ -16,9 +16,11 @@ from engage.base.actor import SYSTEM
 from engage.base.ids import new_id
 from engage.base.paging import encode_cursor
 from engage.domains.members import service as members
+from tests.api import hooks
 from tests.api.clients import MEDIA_TYPE, Answer, HttpClient, Json, read
 from tests.api.conftest import People, Person
 from tests.api.inputs import VALID, Place, document, leaves, replaced
+from tests.api.promised import DONE, job_gid, put_jobs
 from tests.api.tables import everything
 
 PLACES = [
@@ -71,6 +73,8 @@ HASHED = {"idempotencyKey"}
 @pytest.fixture(scope="module")
 async def member(people: People) -> Person:
     await members.create_store(SYSTEM, program="default", code="corner", name="The corner shop")
+    await put_jobs()
+    await hooks.put_webhooks()
     return await people.new(1000)
 
 
@@ -158,6 +162,11 @@ async def test_what_is_no_number_is_a_bad_request(
         ("markMessagesRead", ("messageIds",), [global_id("Message", new_id())] * 3000),
         ("registerMember", ("identities",), []),
         ("markMessagesRead", ("messageIds",), []),
+        ("retryJobs", ("ids",), [job_gid(new_id()) for _ in range(101)]),
+        ("retryJobs", ("ids",), []),
+        ("createWebhookEndpoint", ("events",), [hooks.EVENT] * 51),
+        ("createWebhookEndpoint", ("events",), []),
+        ("updateWebhookEndpoint", ("events",), []),
     ],
 )
 async def test_lists_of_another_length_are_refused_by_name(
@@ -191,11 +200,28 @@ OF_A_MEMBER: list[tuple[str, str, list[Any]]] = [
     ("expirySchedule(first: $x) { total }", "Int!", NUMBERS),
     ("purchases(first: $x) { edges { cursor } }", "Int!", NUMBERS),
 ]
+OF_A_JOB: list[tuple[str, str, list[Any]]] = [
+    ("results(first: 1, after: $x) { edges { cursor } }", "String", CURSORS),
+    ("results(first: 1, code: $x) { edges { cursor } }", "String", TEXTS),
+    ("results(first: $x) { edges { cursor } }", "Int!", NUMBERS),
+]
 READS = [
     *[
         (f"query ($id: ID!, $x: {kind}) {{ member(id: $id) {{ {field} }} }}", values)
         for field, kind, values in OF_A_MEMBER
     ],
+    *[
+        (f'query ($x: {kind}) {{ job(id: "{job_gid(DONE)}") {{ {field} }} }}', values)
+        for field, kind, values in OF_A_JOB
+    ],
+    ("query ($x: String) { jobs(first: 1, after: $x) { edges { cursor } } }", CURSORS),
+    ("query ($x: Int!) { jobs(first: $x) { edges { cursor } } }", NUMBERS),
+    ("query ($x: String) { jobs(first: 1, filter: { kind: $x }) { edges { cursor } } }", TEXTS),
+    ("query ($x: String) { jobs(first: 1, filter: { target: $x }) { edges { cursor } } }", TEXTS),
+    ("query ($x: ID!) { job(id: $x) { id } }", VALUES["ID"]),
+    ("query ($x: String) { webhookEndpoints(first: 1, after: $x) { edges { cursor } } }", CURSORS),
+    ("query ($x: Int!) { webhookEndpoints(first: $x) { edges { cursor } } }", NUMBERS),
+    ("query ($x: ID!) { webhookEndpoint(id: $x) { id } }", VALUES["ID"]),
     ("query ($x: ID!) { member(id: $x) { id } }", VALUES["ID"]),
     ('query ($x: String!) { member(identity: { channel: $x, identifier: "a" }) { id } }', TEXTS),
     ('query ($x: String!) { member(identity: { channel: "card", identifier: $x }) { id } }', TEXTS),

@@ -23,11 +23,17 @@ from engage.domains.earning import service as earning
 from engage.domains.ledger import service as ledger
 from engage.domains.members import service as members
 from engage.domains.notifications import service as notifications
+from engage.domains.webhooks import service as webhooks
+from engage.outbox import service as outbox
+from engage.outbox.catalogue import known_events
 from engage.realtime.errors import GoingAway, SubscriptionEnded, TooManySubscribers, TooSlow
+from engage.wiring import register_all
+from tests.api import hooks
 from tests.api.clients import HttpClient, Json
 from tests.api.conftest import People, Person, new_key
 from tests.api.gateway import Gateway
 from tests.api.inputs import SCHEMA, VALID, document, extras, problems
+from tests.api.promised import DONE, job_gid, put_jobs
 from tests.api.tables import everything, standstill
 
 COMMANDS: dict[str, Callable[..., Awaitable[object]]] = {
@@ -39,6 +45,20 @@ COMMANDS: dict[str, Callable[..., Awaitable[object]]] = {
     "createStore": members.create_store,
     "createChannel": members.create_channel,
     "markMessagesRead": notifications.mark_read,
+    "retryJobs": outbox.retry_jobs,
+    "retryDeadJobs": outbox.retry_dead,
+    "discardDeadJobs": outbox.discard_dead,
+    "pauseJobKind": outbox.pause_kind,
+    "resumeJobKind": outbox.resume_kind,
+    "cancelJob": outbox.cancel_job,
+    "createWebhookEndpoint": webhooks.create_endpoint,
+    "updateWebhookEndpoint": webhooks.update_endpoint,
+    "pauseWebhookEndpoint": webhooks.pause_endpoint,
+    "resumeWebhookEndpoint": webhooks.resume_endpoint,
+    "deleteWebhookEndpoint": webhooks.delete_endpoint,
+    "rotateWebhookSecret": webhooks.rotate_secret,
+    "replayWebhook": webhooks.replay,
+    "testWebhook": webhooks.send_test,
 }
 
 
@@ -58,6 +78,9 @@ class Case:
 FORBIDDEN = Case(None, role="moderator")
 CHANNELS = ["app", "card", "email", "marketplace", "phone", "pos", "web", "wechat"]
 NOBODY = global_id("Member", new_id())
+
+register_all()
+EVENTS = known_events()
 
 CASES: dict[tuple[str, str], Case] = {
     ("registerMember", "InvalidInput"): Case(["locale"], {"locale": "klingon!"}),
@@ -100,16 +123,68 @@ CASES: dict[tuple[str, str], Case] = {
     ("createChannel", "AlreadyExists"): Case(["code"], {"code": "card"}),
     ("markMessagesRead", "InvalidInput"): Case(["messageIds"], {"messageIds": []}),
     ("markMessagesRead", "Forbidden"): FORBIDDEN,
+    ("retryJobs", "InvalidInput"): Case(["ids"], {"ids": []}),
+    ("retryJobs", "NotFound"): Case(["ids"], {"ids": [job_gid(new_id())]}),
+    ("retryJobs", "Forbidden"): FORBIDDEN,
+    ("retryJobs", "JobNotRetryable"): Case(["ids"], {"ids": [job_gid(DONE)]}, known={"state": "DONE"}),
+    ("retryDeadJobs", "InvalidInput"): Case(["kind"], {"kind": "no\0kind"}),
+    ("retryDeadJobs", "Forbidden"): FORBIDDEN,
+    ("discardDeadJobs", "InvalidInput"): Case(["target"], {"target": "no\0target"}),
+    ("discardDeadJobs", "Forbidden"): FORBIDDEN,
+    ("pauseJobKind", "InvalidInput"): Case(["target"], {"target": "no\0target"}),
+    ("pauseJobKind", "NotFound"): Case(["kind"], {"kind": "nothing"}),
+    ("pauseJobKind", "Forbidden"): FORBIDDEN,
+    ("resumeJobKind", "InvalidInput"): Case(["kind"], {"kind": "no\0kind"}),
+    ("resumeJobKind", "NotFound"): Case(["kind"], {"target": "nobody"}),
+    ("resumeJobKind", "Forbidden"): FORBIDDEN,
+    ("cancelJob", "InvalidInput"): Case(["id"], {"id": NOBODY}),
+    ("cancelJob", "NotFound"): Case(["id"], {"id": job_gid(new_id())}),
+    ("cancelJob", "Forbidden"): FORBIDDEN,
+    ("cancelJob", "JobNotCancellable"): Case(["id"], {"id": job_gid(DONE)}, known={"state": "DONE"}),
+    ("createWebhookEndpoint", "InvalidInput"): Case(["url"], {"url": "https://127.0.0.1/hook"}),
+    ("createWebhookEndpoint", "Forbidden"): FORBIDDEN,
+    ("createWebhookEndpoint", "UnknownEvent"): Case(["events"], {"events": ["no.event.v1"]}, known={"known": EVENTS}),
+    ("createWebhookEndpoint", "TooManyWebhooks"): Case(None, known={"limit": 3}),
+    ("updateWebhookEndpoint", "InvalidInput"): Case(["description"], {"description": "x" * 201}),
+    ("updateWebhookEndpoint", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
+    ("updateWebhookEndpoint", "Forbidden"): FORBIDDEN,
+    ("updateWebhookEndpoint", "UnknownEvent"): Case(["events"], {"events": ["no.event.v1"]}, known={"known": EVENTS}),
+    ("rotateWebhookSecret", "InvalidInput"): Case(["overlapHours"], {"overlapHours": 169}),
+    ("rotateWebhookSecret", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
+    ("rotateWebhookSecret", "Forbidden"): FORBIDDEN,
+    ("replayWebhook", "InvalidInput"): Case(["since"], {"since": "2026-01-01T00:00:00Z"}),
+    ("replayWebhook", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
+    ("replayWebhook", "Forbidden"): FORBIDDEN,
+    ("replayWebhook", "WebhookDisabled"): Case(["id"], {"id": hooks.endpoint_gid(hooks.DISABLED)}),
+    ("pauseWebhookEndpoint", "InvalidInput"): Case(["id"], {"id": NOBODY}),
+    ("pauseWebhookEndpoint", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
+    ("pauseWebhookEndpoint", "Forbidden"): FORBIDDEN,
+    ("pauseWebhookEndpoint", "WebhookDisabled"): Case(["id"], {"id": hooks.endpoint_gid(hooks.DISABLED)}),
+    ("resumeWebhookEndpoint", "InvalidInput"): Case(["id"], {"id": NOBODY}),
+    ("resumeWebhookEndpoint", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
+    ("resumeWebhookEndpoint", "Forbidden"): FORBIDDEN,
+    ("deleteWebhookEndpoint", "InvalidInput"): Case(["id"], {"id": NOBODY}),
+    ("deleteWebhookEndpoint", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
+    ("deleteWebhookEndpoint", "Forbidden"): FORBIDDEN,
+    ("testWebhook", "InvalidInput"): Case(["id"], {"id": NOBODY}),
+    ("testWebhook", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
+    ("testWebhook", "Forbidden"): FORBIDDEN,
+    ("testWebhook", "WebhookDisabled"): Case(["id"], {"id": hooks.endpoint_gid(hooks.DISABLED)}),
 }
 
 OF_THE_API = {"OutcomeUnknown"}
 """Problems that come from running out of time and not from a command's own checks."""
+
+OF_EVERY_INPUT = {"InvalidInput"}
+"""What can be no id or no text is refused on its way to the command, which may have nothing more to check."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 async def corner_shop(gateway: Gateway) -> None:
     assert gateway.port
     await members.create_store(SYSTEM, program="default", code="corner", name="The corner shop")
+    await put_jobs()
+    await hooks.put_webhooks()
 
 
 @pytest.fixture
@@ -139,9 +214,11 @@ def test_every_problem_of_every_mutation_has_its_case() -> None:
 @pytest.mark.parametrize(("name", "problem"), CASES)
 @pytest.mark.usefixtures("known_members_only")
 async def test_each_problem_is_reached(
-    http: HttpClient, people: People, member: Person, name: str, problem: str
+    http: HttpClient, people: People, member: Person, name: str, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = CASES[name, problem]
+    if problem == "TooManyWebhooks":
+        monkeypatch.setattr(webhooks, "ENDPOINTS_MAX", case.known["limit"])
     given = {**VALID[name](member), **case.change}
     await db.execute("UPDATE members SET state = $2 WHERE id = $1", member.id, case.state)
     if case.twice is not None:
@@ -225,7 +302,7 @@ def test_each_result_has_the_problems_that_its_command_raises() -> None:
         assert told is not None, name
         raised = set(re.findall(r"[A-Z]\w+", told.group(1)))
         assert raised <= names, f"{name}: {raised - names}"
-        assert {one.name for one in problems(name)} == raised | OF_THE_API, name
+        assert {one.name for one in problems(name)} == raised | OF_THE_API | OF_EVERY_INPUT, name
 
 
 def test_what_a_problem_tells_beside_its_sentence_is_typed() -> None:
@@ -234,9 +311,13 @@ def test_what_a_problem_tells_beside_its_sentence_is_typed() -> None:
     }
     assert {name: fields for name, fields in told.items() if fields} == {
         "InsufficientPoints": {"available": "Points!", "required": "Points!"},
+        "JobNotCancellable": {"state": "JobState!"},
+        "JobNotRetryable": {"state": "JobState!"},
         "MemberNotActive": {"state": "MemberState!"},
         "UnknownChannel": {"known": "[String!]!"},
+        "TooManyWebhooks": {"limit": "Int!"},
         "UnknownCurrency": {"known": "[String!]!"},
+        "UnknownEvent": {"known": "[String!]!"},
     }
 
 

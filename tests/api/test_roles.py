@@ -16,9 +16,11 @@ from engage.base.ids import new_id
 from engage.domains.members import service as members
 from engage.domains.notifications.service import add_message
 from engage.domains.notifications.types import MessageCode
+from tests.api import hooks
 from tests.api.clients import HttpClient, Json, socket
 from tests.api.conftest import People, Person, new_key
 from tests.api.gateway import Gateway
+from tests.api.promised import DEAD, DONE, KIND, WAITING, job_gid, put_jobs
 from tests.api.tables import everything
 
 ANONYMOUS, OWN, OTHER, STAFF, MODERATOR, ADMIN, SERVICE = (
@@ -62,6 +64,21 @@ def query(name: str, allowed: set[str], document: str, **given: Callable[[Scene]
     )
 
 
+def _of_webhook(**more: object) -> Callable[[Scene], Json]:
+    return lambda _: {"id": hooks.endpoint_gid(hooks.PRESENT), **more}
+
+
+WEBHOOK_COMMANDS: dict[str, Callable[[Scene], Json]] = {
+    "createWebhookEndpoint": lambda _: {"url": hooks.URL, "events": [hooks.EVENT]},
+    "updateWebhookEndpoint": _of_webhook(description="Till"),
+    "pauseWebhookEndpoint": _of_webhook(),
+    "resumeWebhookEndpoint": _of_webhook(),
+    "rotateWebhookSecret": _of_webhook(),
+    "replayWebhook": _of_webhook(since="2026-01-05T10:00:00Z"),
+    "testWebhook": _of_webhook(),
+    "deleteWebhookEndpoint": lambda _: {"id": hooks.endpoint_gid(hooks.DELETED)},
+}
+
 TABLE = dict(
     [
         query("me", {OWN, OTHER}, "{ me { id } }"),
@@ -84,6 +101,16 @@ TABLE = dict(
         query("programs with stores", READERS, "{ programs { stores { code } } }"),
         query("channels", SIGNED_IN, "{ channels { code name } }"),
         query("programTotals", {ADMIN}, "{ programTotals { members spend { amount } } }"),
+        query("jobs", {ADMIN}, "{ jobs(first: 2) { edges { node { id } } } }"),
+        query(
+            "job",
+            {ADMIN},
+            "query ($id: ID!) { job(id: $id) { state results(first: 1) { edges { cursor } } } }",
+            id=lambda _: job_gid(DONE),
+        ),
+        query("jobKinds", {ADMIN}, "{ jobKinds { kind ready } }"),
+        query("runningJobs", {ADMIN}, "{ runningJobs { id } }"),
+        query("jobSchedules", {ADMIN}, "{ jobSchedules { name nextAt } }"),
         mutation(
             "registerMember", WORKERS, lambda _: {"identities": [{"channel": "phone", "identifier": new_key()}]}
         ),
@@ -122,6 +149,23 @@ TABLE = dict(
                 "messageIds": [global_id("Message", scene.message_id)],
             },
         ),
+        mutation("retryJobs", {ADMIN}, lambda _: {"ids": [job_gid(DEAD)]}),
+        mutation("retryDeadJobs", {ADMIN}, lambda _: {"kind": KIND}),
+        mutation("discardDeadJobs", {ADMIN}, lambda _: {"kind": KIND}),
+        mutation("pauseJobKind", {ADMIN}, lambda _: {"kind": KIND}),
+        mutation("resumeJobKind", {ADMIN}, lambda _: {"kind": KIND}),
+        mutation("cancelJob", {ADMIN}, lambda _: {"id": job_gid(WAITING)}),
+        query(
+            "webhookEndpoints", {ADMIN}, "{ webhookEndpoints(first: 2) { edges { node { url events failures } } } }"
+        ),
+        query(
+            "webhookEndpoint",
+            {ADMIN},
+            "query ($id: ID!) { webhookEndpoint(id: $id) { url waiting } }",
+            id=lambda _: hooks.endpoint_gid(hooks.PRESENT),
+        ),
+        query("webhookEvents", SIGNED_IN, "{ webhookEvents }"),
+        *(mutation(name, {ADMIN}, WEBHOOK_COMMANDS[name]) for name in WEBHOOK_COMMANDS),
     ]
 )
 
@@ -130,12 +174,17 @@ WATCHED = {
         {OWN, *READERS},
         "subscription ($id: ID!) { pointsChanged(memberId: $id) { position balance { available } } }",
         lambda scene: {"id": scene.member.gid},
-    )
+    ),
+    "Subscription.jobChanged": Operation(
+        {ADMIN}, "subscription ($id: ID!) { jobChanged(id: $id) { state } }", lambda _: {"id": job_gid(DONE)}
+    ),
 }
 
 
 @pytest.fixture(scope="module")
 async def scene(people: People) -> Scene:
+    await put_jobs()
+    await hooks.put_webhooks()
     member, other = await people.new(100), await people.new(100)
     await members.create_store(SYSTEM, program="default", code="corner", name="The corner shop")
     message = await add_message(
@@ -180,6 +229,8 @@ def refusal(body: Json) -> Json | None:
 @pytest.mark.parametrize("name", TABLE)
 async def test_who_may(http: HttpClient, scene: Scene, name: str, caller: str) -> None:
     operation = TABLE[name]
+    await put_jobs()
+    await hooks.put_webhooks()
     before = await everything()
     answer = await http.ask(operation.document, operation.variables(scene), token=scene.tokens[caller])
     refused = refusal(answer.body)

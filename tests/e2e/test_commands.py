@@ -47,7 +47,11 @@ OPTIONS = {
         "--currency",
         "--store",
         "--rejects",
+        "--background",
     ],
+    "webhooks": ["list", "add", "pause", "resume", "replay", "test", "remove"],
+    "webhooks add": ["URL", "--description", "secret"],
+    "webhooks replay": ["--since", "--stream", "--after"],
     "ledger": ["verify"],
     "ledger verify": ["exit code 1"],
 }

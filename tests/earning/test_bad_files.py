@@ -224,3 +224,20 @@ async def test_no_other_file_is_replaced_by_rejected_rows(program: str, tmp_path
         await take(program, file, rejects_path=tmp_path / "nowhere" / "rejects.csv")
     assert await everything() == before
     assert "precious" in precious.read_text()
+
+
+async def test_rejected_rows_never_replace_the_file_that_is_imported(program: str, tmp_path: Path) -> None:
+    header = f"{HEADER},rejected_line,rejected_reason"
+    file = a_file(tmp_path, "1,own,2024-05-01,1,bad,2,bad", header=header)
+    with pytest.raises(InvalidInput, match="is there and"):
+        await take(program, file, rejects_path=file)
+    assert file.exists()
+
+
+async def test_rejected_rows_stay_until_another_import_has_begun(program: str, tmp_path: Path) -> None:
+    file = a_file(tmp_path, "1,own,2024-05-01,1,bad")
+    rejects = (await take(program, file)).rejects_path
+    with pytest.raises(InvalidInput):
+        await take(program, file, mapping={"amount": "Total"})
+    assert rejects is not None
+    assert rejects.exists()

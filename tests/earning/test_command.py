@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from engage.base.settings import Settings
 from engage.cli.importing import app
-from tests.earning.test_interruption import command, figures
+from tests.earning.commands import command, ended, figures
 from tests.earning.till import a_file
 
 
 async def _run(config: Settings, program: str, file: Path) -> tuple[int, str, str]:
-    process = command(config, program, file)
-    output, errors = await asyncio.to_thread(process.communicate)
-    return process.returncode, output, errors
+    return await ended(command(config, "import", "purchases", str(file), "--program", program))
 
 
 async def test_summary_rejects_and_exit_codes(channels: Settings, program: str, tmp_path: Path) -> None:
@@ -65,5 +62,5 @@ def test_mapping_is_checked_before_anything_is_done(tmp_path: Path) -> None:
 def test_help_tells_a_stranger_what_to_do() -> None:
     result = CliRunner().invoke(app, ["purchases", "--help"], env={"COLUMNS": "120"})
     assert result.exit_code == 0
-    for word in ("order_no", "--map", "--program", "--identity-channel", "rejected", "started again"):
+    for word in ("order_no", "--map", "--program", "--identity-channel", "rejected", "started again", "--background"):
         assert word in result.output

@@ -6,13 +6,13 @@ import gzip
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engage.base import clock, db
 from engage.base.actor import Actor, Role
 from engage.base.errors import Forbidden, InvalidInput, NotFound
-from engage.domains.earning.importing import import_purchases
 from engage.domains.members.errors import UnknownChannel
 from engage.domains.members.service import create_store
 from engage.domains.purchases.errors import UnknownCurrency, UnknownStore
@@ -85,8 +85,8 @@ async def test_columns_of_other_names_and_defaults(program: str, tmp_path: Path)
         mapping={"order_no": "OrderID", "customer_id": "Mail", "date": "Day", "amount": "Total", "store": "Shop",
                  "quantity": ""},
         identity_channel="email",
-        default_store="bund",
-        default_currency="USD",
+        store="bund",
+        currency="USD",
     )  # fmt: skip
     assert (done.rows, done.orders_new, done.rejected, done.spend) == (3, 3, 0, Decimal("12.75"))
     rows = await db.fetch(
@@ -168,9 +168,9 @@ async def test_customers_of_other_states_are_rejected_by_row(program: str, tmp_p
     ("settings", "kind"),
     [
         ({"identity_channel": "nowhere"}, UnknownChannel),
-        ({"default_channel": "nowhere"}, UnknownChannel),
-        ({"default_currency": "EUR"}, UnknownCurrency),
-        ({"default_store": "nowhere"}, UnknownStore),
+        ({"channel": "nowhere"}, UnknownChannel),
+        ({"currency": "EUR"}, UnknownCurrency),
+        ({"store": "nowhere"}, UnknownStore),
         ({"batch_size": 0}, InvalidInput),
         ({"batch_size": 1001}, InvalidInput),
         ({"mapping": {"prize": "amount"}}, InvalidInput),
@@ -179,7 +179,7 @@ async def test_customers_of_other_states_are_rejected_by_row(program: str, tmp_p
     ],
 )
 async def test_settings_that_cannot_be_are_refused(
-    program: str, tmp_path: Path, settings: dict[str, object], kind: type[Exception]
+    program: str, tmp_path: Path, settings: dict[str, Any], kind: type[Exception]
 ) -> None:
     before = await everything()
     with pytest.raises(kind):
@@ -192,4 +192,4 @@ async def test_settings_that_cannot_be_are_refused(
 @pytest.mark.parametrize("role", [Role.MODERATOR, Role.MEMBER])
 async def test_roles(program: str, tmp_path: Path, role: Role) -> None:
     with pytest.raises(Forbidden):
-        await import_purchases(Actor("someone", role), a_file(tmp_path, "1,a,2024-05-01,1,1"), program=program)
+        await take(program, a_file(tmp_path, "1,a,2024-05-01,1,1"), actor=Actor("someone", role))

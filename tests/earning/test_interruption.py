@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -18,14 +15,18 @@ from engage.base import db
 from engage.base.actor import SYSTEM
 from engage.base.errors import Unavailable
 from engage.base.settings import Settings
-from engage.domains.earning.importing import Progress, run
+from engage.domains.earning.importing import ImportSummary
+from engage.domains.earning.importing.types import JOB
 from engage.domains.members.service import create_channel
 from engage.migrations import orm_config
+from engage.outbox import here, runs
+from engage.outbox.here import JobSeen
+from engage.outbox.types import JobState
+from engage.wiring import register_all
 from tests.earning.test_cdnow import CDNOW
 from tests.earning.till import a_file, assert_whole, new_program, take, totals
 
 ORDERS = 8_000
-RUN = "from engage.cli.importing import app; app()"
 
 CUT = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -36,6 +37,7 @@ SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 @pytest.fixture(scope="module")
 async def channels(config: Settings) -> AsyncIterator[Settings]:
     """A process that does not wait long for locks."""
+    register_all()
     hasty = config.model_copy(update={"lock_timeout_ms": 200})
     await db.connect(hasty, orm_config(hasty.database_url))
     for code in ("card", "web"):
@@ -47,9 +49,13 @@ async def channels(config: Settings) -> AsyncIterator[Settings]:
 @pytest.fixture
 def some(tmp_path: Path) -> Path:
     """The first orders of the CDNOW file."""
+    return first_orders(tmp_path)
+
+
+def first_orders(folder: Path) -> Path:
     with gzip.open(CDNOW, "rt") as lines:
         rows = [next(lines).strip() for _ in range(ORDERS + 1)]
-    return a_file(tmp_path, *rows[1:], header=rows[0])
+    return a_file(folder, *rows[1:], header=rows[0])
 
 
 def expected(file: Path) -> tuple[int, Decimal, int]:
@@ -63,84 +69,42 @@ async def recorded(program: str) -> tuple[int, Decimal, int]:
     return bought.purchases, bought.spend, points.issued
 
 
-def command(config: Settings, program: str, file: Path) -> subprocess.Popen[str]:
-    """`engage import purchases` as a process of its own."""
-    environment = os.environ | {
-        "ENGAGE_DATABASE_URL": config.database_url,
-        "ENGAGE_REDIS_URL": config.redis_url,
-        "ENGAGE_REDIS_PREFIX": config.redis_prefix,
-        "COLUMNS": "200",
-    }
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, "purchases", str(file), "--program", program],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+async def jobs() -> int:
+    return int(await db.fetch_value("SELECT count(*) FROM outbox WHERE handler = $1", JOB))
 
 
-def figures(output: str) -> dict[str, str]:
-    """The closing summary, by name."""
-    lines = (line.rsplit(None, 1) for line in output.splitlines())
-    return {line[0].strip(): line[1] for line in lines if len(line) == 2}
-
-
-async def test_killed_and_started_again(channels: Settings, some: Path) -> None:
-    program = await new_program()
-    process = command(channels, program, some)
-    try:
-        async with asyncio.timeout(60):
-            while (await recorded(program))[0] < ORDERS // 4:
-                assert process.poll() is None, process.communicate()
-                await asyncio.sleep(0.02)
-    finally:
-        process.kill()
-        process.communicate()
-    done = (await recorded(program))[0]
-    assert ORDERS // 4 <= done < ORDERS
-    assert done % 1000 == 0
-    await assert_whole()
-
-    process = command(channels, program, some)
-    output, errors = await asyncio.to_thread(process.communicate)
-    assert process.returncode == 0, errors
-    found = figures(output)
-    known = int(found["orders already there"].replace(",", ""))
-    assert known >= done  # a batch may have committed as the process died
-    assert int(found["orders new"].replace(",", "")) == ORDERS - known
-    assert found["rows rejected"] == "0"
-    assert await recorded(program) == expected(some)
-    await assert_whole()
+def assert_all_new(summary: ImportSummary, file: Path) -> None:
+    """It says that every order of the file is new: batches whose answers were lost are counted once."""
+    assert summary.state is JobState.DONE
+    assert (summary.orders_new, summary.orders_known, summary.rejected) == (ORDERS, 0, 0)
+    assert (summary.rows, summary.spend, summary.points_issued) == expected(file)
 
 
 async def test_cut_off_from_the_database_again_and_again(channels: Settings, some: Path) -> None:
-    """Each time that a batch is done, the transaction of the next one is cut off somewhere in its middle."""
+    """Each time that batches are done, the transaction of the next one is cut off somewhere in its middle."""
     program = await new_program()
     cutter = await asyncpg.connect(channels.database_url, server_settings={"application_name": "cutter"})
-    seen: list[Progress] = []
-    moved = asyncio.Event()
+    moved, steps = asyncio.Event(), 0
 
-    def see(at: Progress) -> None:
-        seen.append(at)
-        if not at.waiting:
+    def see(seen: JobSeen) -> None:
+        nonlocal steps
+        if seen.progress.steps > steps:
+            steps = seen.progress.steps
             moved.set()
 
-    importing = asyncio.create_task(take(program, some, progress=see))
+    importing = asyncio.create_task(take(program, some, told=see))
     importing.add_done_callback(lambda _: moved.set())
     cuts = 0
     try:
         async with asyncio.timeout(120):
             while not importing.done():
+                await moved.wait()
                 moved.clear()
                 cuts += await cutter.fetchval(CUT)
-                await moved.wait()
     finally:
         await cutter.close()
-    summary = await importing
     assert cuts > 0
-    assert any(at.waiting for at in seen)
-    assert summary.rows == ORDERS
+    assert_all_new(await importing, some)
     await _reconnected()
     assert await recorded(program) == expected(some)
     await assert_whole()
@@ -152,7 +116,7 @@ async def _reconnected() -> None:
         while True:
             try:
                 await asyncio.gather(*(db.fetch_value("SELECT pg_sleep(0.05)") for _ in range(16)))
-            except run.OUTAGES:
+            except runs.WAITED_FOR:
                 continue
             return
 
@@ -168,15 +132,14 @@ async def test_a_lock_that_is_held_is_waited_for(
     await other.execute("LOCK TABLE purchases IN EXCLUSIVE MODE")
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(run, "PATIENCE_S", 0.3)
-            with pytest.raises(Unavailable, match="start the import again"):
+            patch.setattr(runs, "PATIENCE_S", 0.3)
+            patch.setattr(here, "PATIENCE_S", 0.3)
+            with pytest.raises(Unavailable, match=r"LockNotAvailable.*so does the same command"):
                 await take(program, file)
-        waiting = asyncio.Event()
-        importing = asyncio.create_task(
-            take(program, file, progress=lambda at: waiting.set() if at.waiting else None)
-        )
+        at_work = asyncio.Event()
+        importing = asyncio.create_task(take(program, file, told=lambda seen: at_work.set() if seen.here else None))
         async with asyncio.timeout(30):
-            await waiting.wait()
+            await at_work.wait()
     finally:
         await holding.rollback()
         await other.close()
@@ -184,18 +147,44 @@ async def test_a_lock_that_is_held_is_waited_for(
     assert (await recorded(program))[0] == 1
 
 
-async def test_cancelled_in_the_middle(channels: Settings, some: Path) -> None:
+async def test_a_task_that_is_cancelled_gives_the_job_back(channels: Settings, some: Path) -> None:
     assert channels.database_url
-    program = await new_program()
+    program, before = await new_program(), await jobs()
     halfway = asyncio.Event()
     importing = asyncio.create_task(
-        take(program, some, progress=lambda at: halfway.set() if at.rows >= ORDERS // 4 else None)
+        take(program, some, told=lambda seen: halfway.set() if seen.progress.rows_done >= ORDERS // 4 else None)
     )
     async with asyncio.timeout(60):
         await halfway.wait()
     importing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await importing
-    assert (await recorded(program))[0] % 1000 == 0
-    await take(program, some)
+    assert 0 < (await recorded(program))[0] < ORDERS
+    assert_all_new(await take(program, some), some)
     assert await recorded(program) == expected(some)
+    assert await jobs() == before + 1
+
+
+async def test_stopped_after_a_batch_and_started_again(channels: Settings, some: Path) -> None:
+    assert channels.database_url
+    program, stop = await new_program(), asyncio.Event()
+    first = await take(
+        program, some, stop=stop, told=lambda seen: stop.set() if seen.progress.rows_done >= ORDERS // 4 else None
+    )
+    assert first.state is JobState.CANCELLED
+    assert (first.rows, first.spend, first.points_issued) == await recorded(program)
+    assert first.rows % 1000 == 0
+    assert 0 < first.rows < ORDERS
+    second = await take(program, some)
+    assert (second.state, second.orders_known, second.orders_new) == (JobState.DONE, first.rows, ORDERS - first.rows)
+    assert await recorded(program) == expected(some)
+
+
+async def test_the_same_import_twice_at_once_is_one(channels: Settings, some: Path) -> None:
+    assert channels.database_url
+    program, before = await new_program(), await jobs()
+    for summary in await asyncio.gather(take(program, some), take(program, some)):
+        assert_all_new(summary, some)
+    assert await jobs() == before + 1
+    assert await recorded(program) == expected(some)
+    assert await db.fetch_value("SELECT count(*) FROM job_files WHERE job_id IS NULL") == 0

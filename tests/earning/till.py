@@ -15,7 +15,7 @@ import orjson
 from engage.base import db
 from engage.base.actor import SYSTEM, Actor, Role
 from engage.domains.earning import service
-from engage.domains.earning.importing import ImportSummary, import_purchases
+from engage.domains.earning.importing import ImportSummary, Instructions, import_here
 from engage.domains.earning.types import PurchaseInput, PurchaseResult
 from engage.domains.ledger import queries as ledger
 from engage.domains.ledger.types import ProgramPoints
@@ -34,8 +34,9 @@ _numbers = itertools.count(1)
 
 TABLES = (
     "members", "identities", "purchases", "purchase_lines", "transfers", "entries", "allocations", "lots", "accounts",
-    "stream_heads", "events", "outbox", "currencies",
+    "stream_heads", "events", "currencies",
 )  # fmt: skip
+PROMISES = ("outbox", "job_runs", "job_results", "job_files", "job_file_parts")
 
 
 async def new_program(**more: Any) -> str:
@@ -86,7 +87,7 @@ async def everything() -> dict[str, str]:
     """A digest of each table: two that are equal tell that nothing was changed between them."""
     return {
         table: await db.fetch_value(f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} t")  # noqa: S608
-        for table in TABLES
+        for table in TABLES + PROMISES
     }
 
 
@@ -102,9 +103,10 @@ def a_file(folder: Path, *rows: str, header: str = HEADER, name: str = "orders.c
     return file
 
 
-async def take(program: str, file: Path, **more: Any) -> ImportSummary:
-    """Import a file."""
-    return await import_purchases(STAFF, file, program=program, **more)
+async def take(program: str, file: Path, *, actor: Actor = STAFF, **more: Any) -> ImportSummary:
+    """Import a file: `told`, `stop` and `rejects_path` are of the way, anything else of the instructions."""
+    way = {name: more.pop(name) for name in ("told", "stop", "rejects_path") if name in more}
+    return await import_here(actor, file, Instructions(program=program, **more), **way)
 
 
 def rejected(summary: ImportSummary) -> list[tuple[int, str]]:

@@ -100,7 +100,7 @@ def test_what_must_last_lies_in_a_named_volume() -> None:
 
 
 def test_compose_refuses_to_start_without_its_secrets() -> None:
-    assert secrets() == {"ENGAGE_JWT_SECRET", "ENGAGE_DATABASE_PASSWORD"}
+    assert secrets() == {"ENGAGE_JWT_SECRET", "ENGAGE_SEALING_KEY", "ENGAGE_DATABASE_PASSWORD"}
     for secret in secrets():
         uses = [found for found in variables() if found["name"] == secret]
         assert all(found["operator"] in {None, ":?"} for found in uses), f"{secret} has a default"
@@ -130,3 +130,9 @@ def test_the_settings_that_are_given_exist() -> None:
 
 def test_only_the_gateway_holds_the_secret_of_the_tokens() -> None:
     assert {name for name, service in OWN.items() if "ENGAGE_JWT_SECRET" in service["environment"]} == {"gateway"}
+
+
+def test_gateway_and_worker_open_what_the_other_has_sealed() -> None:
+    keys = {name: service["environment"].get("ENGAGE_SEALING_KEY") for name, service in OWN.items()}
+    assert keys["gateway"] == keys["worker"] is not None
+    assert keys["migrate"] is None

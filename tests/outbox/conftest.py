@@ -8,7 +8,7 @@ from engage.base import db
 from engage.base.settings import Settings
 from engage.outbox.registry import Registry, fresh_registry
 from engage.wiring import register_all
-from tests.outbox.working import EFFECTS
+from tests.outbox.working import EFFECTS, forget_all
 
 
 @pytest.fixture
@@ -28,5 +28,5 @@ async def tables(connected: Settings) -> Settings:
 @pytest.fixture
 async def clean(tables: Settings, registry: Registry) -> Registry:  # noqa: ARG001 -- connected first
     """Nothing promised yet, and a registry to fill."""
-    await db.execute("TRUNCATE outbox, effects, schedule_ticks, idempotency_answers")
+    await forget_all()
     return registry

@@ -8,7 +8,7 @@ import asyncpg
 
 from engage.base import clock, db
 from engage.base.ids import new_id
-from engage.outbox import OutboxEvent, rows
+from engage.outbox import Bounds, OutboxEvent, rows
 from engage.outbox.limits import ATTEMPTS_MAX, Limits
 from engage.outbox.registry import Registry
 from tests.outbox.working import (
@@ -50,7 +50,9 @@ async def test_a_handler_is_told_what_was_recorded(clean: Registry) -> None:
         data={"subject": str(subject), "figure": 0},
         recorded_at=NOW,
         attempt=1,
+        row_id=first.row_id,
     )
+    assert await db.fetch_value("SELECT event_id FROM outbox WHERE id = $1", first.row_id) == first.id
     logged = await db.fetch_value("SELECT id FROM events WHERE stream = $1 AND position = 1", first.stream)
     assert first.id == logged
 
@@ -157,7 +159,7 @@ async def test_others_go_on_beside_one_that_fails(clean: Registry) -> None:
 
 
 async def test_a_handler_that_hangs_is_ended_and_fails(clean: Registry) -> None:
-    @clean.on(Happened, timeout_s=0.05)
+    @clean.on(Happened, bounds=Bounds(timeout_s=0.05))
     async def hang(event: OutboxEvent) -> None:
         await leave_effect(event)
         await asyncio.Event().wait()

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from engage.base.actor import Actor, Role, require
-from engage.base.errors import Forbidden
+from engage.base import clock
+from engage.outbox import Hopeless, TargetDown
 from engage.outbox.faults import LENGTH_MAX, backoff, describe
 from engage.outbox.loop import Loop
 
@@ -22,11 +22,16 @@ def test_what_may_be_about_a_person_is_not_kept(private: str) -> None:
 
 
 def test_kind_and_place_are_kept_and_the_rest_is_cut() -> None:
-    with pytest.raises(Forbidden) as caught:
-        require(Actor("a", Role.MEMBER), frozenset())
-    assert describe(caught.value).startswith("Forbidden: Your role MEMBER may not do this here")
-    assert "(base/actor.py:" in describe(caught.value)
+    with pytest.raises(ValueError, match="time zone") as caught, clock.frozen(datetime(2026, 6, 1)):  # noqa: DTZ001 -- refused
+        pass
+    assert describe(caught.value).startswith("ValueError: The clock needs a moment with a time zone. (base/clock.py:")
     assert len(describe(ValueError("x" * 10_000))) <= LENGTH_MAX
+
+
+@pytest.mark.parametrize("kind", [Hopeless, TargetDown])
+def test_sentences_that_were_made_to_be_read_are_kept_as_they_are(kind: type[Exception]) -> None:
+    assert describe(kind("A batch has 1 to 200 orders.")) == "A batch has 1 to 200 orders."
+    assert len(describe(kind("x" * 10_000))) <= LENGTH_MAX
 
 
 def test_pauses_double_up_to_half_an_hour_and_are_spread() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from engage.base import clock, db
 from engage.base.ids import new_id
-from engage.outbox import Tick
+from engage.outbox import Run
 from engage.outbox.limits import Limits
 from engage.outbox.registry import Registry
 from tests.outbox.working import (
@@ -25,7 +25,7 @@ async def promise_tick(name: str) -> None:
     await db.execute(
         """INSERT INTO outbox (id, handler, stream, payload, created_at, due_at)
            VALUES ($1, $2::text, 'job:' || $2::text, jsonb_build_object('name', $2::text, 'position', 1,
-                   'data', jsonb_build_object('at', $3::text)), $4, $4)""",
+                   'at', $3::text, 'data', jsonb_build_object()), $4, $4)""",
         new_id(),
         name,
         NOW.isoformat(),
@@ -36,9 +36,9 @@ async def promise_tick(name: str) -> None:
 async def test_a_long_job_keeps_its_lease_while_it_runs(clean: Registry) -> None:
     go_on = asyncio.Event()
 
-    @clean.job("long", every_minutes=1)
-    async def long(tick: Tick) -> None:
-        assert tick == Tick("long", NOW, 1)
+    @clean.job("long", cron="* * * * *")
+    async def long(run: Run) -> None:
+        assert (run.kind, run.at, run.attempt, run.args, run.state) == ("long", NOW, 1, {}, {})
         await go_on.wait()
 
     await promise_tick("long")
@@ -62,7 +62,7 @@ async def test_a_long_job_keeps_its_lease_while_it_runs(clean: Registry) -> None
 async def test_a_job_whose_lease_is_lost_is_stopped_and_writes_nothing(clean: Registry) -> None:
     stopped = asyncio.Event()
 
-    @clean.job("long", every_minutes=1)
+    @clean.job("long", cron="* * * * *")
     async def long() -> None:
         try:
             await asyncio.Event().wait()
@@ -91,10 +91,10 @@ async def test_a_job_whose_lease_is_lost_is_stopped_and_writes_nothing(clean: Re
 async def test_a_job_that_fails_is_repeated_and_a_message_that_comes_twice_is_not(clean: Registry) -> None:
     ran: list[int] = []
 
-    @clean.job("sweep", every_minutes=1)
-    async def sweep(tick: Tick) -> None:
-        ran.append(tick.attempt)
-        if tick.attempt == 1:
+    @clean.job("sweep", cron="* * * * *")
+    async def sweep(run: Run) -> None:
+        ran.append(run.attempt)
+        if run.attempt == 1:
             raise OSError("full disk")
 
     with clock.frozen(NOW):

@@ -6,7 +6,7 @@ import pytest
 
 from engage.base import clock, db
 from engage.base.ids import new_id
-from engage.outbox import OutboxEvent
+from engage.outbox import Bounds, OutboxEvent
 from engage.outbox.registry import Registry
 from tests.outbox.working import (
     Happened,
@@ -49,7 +49,7 @@ async def test_events_of_a_stream_are_run_in_order_where_the_handler_says_so(
 async def test_a_dead_event_no_longer_holds_up_its_stream(clean: Registry) -> None:
     done: list[int] = []
 
-    @clean.on(Happened, ordered=True, attempts_max=1)
+    @clean.on(Happened, ordered=True, bounds=Bounds(attempts_max=1))
     async def note(event: OutboxEvent) -> None:
         if event.position == 1:
             raise ValueError("never")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from engage.base import clock
-from engage.outbox import OutboxEvent, Tick, handlers_json, job, on
+from engage.base.ids import new_id
+from engage.outbox import Bounds, OutboxEvent, Run, handlers_json, job, on
 from engage.outbox.registry import Registry, fresh_registry, present
 from tests.outbox.working import Happened
 
@@ -14,8 +16,8 @@ async def handle(event: OutboxEvent) -> None:
     raise AssertionError(event)
 
 
-async def work(tick: Tick) -> None:
-    raise AssertionError(tick)
+async def work(run: Run) -> None:
+    raise AssertionError(run)
 
 
 def test_events_are_named_by_class_or_wire_name_and_handlers_by_room_and_function(registry: Registry) -> None:
@@ -43,20 +45,20 @@ def test_a_name_is_registered_once_whatever_it_names(registry: Registry) -> None
     with pytest.raises(ValueError, match="'same' is registered already"):
         registry.on(Happened, name="same")(handle)
     with pytest.raises(ValueError, match="'same' is registered already"):
-        registry.job("same", every_minutes=1)(work)
+        registry.job("same", cron="* * * * *")(work)
 
 
 @pytest.mark.parametrize("name", ["", "n" * 71])
 def test_names_fit_their_column(registry: Registry, name: str) -> None:
     with pytest.raises(ValueError, match="1 to 70 characters"):
-        registry.job(name, every_minutes=1)(work)
+        registry.job(name, cron="* * * * *")(work)
 
 
 def test_what_is_not_async_is_refused(registry: Registry) -> None:
     with pytest.raises(TypeError, match="has to be an `async def`"):
         registry.on(Happened)(lambda _: None)  # type: ignore[type-var]
     with pytest.raises(TypeError, match="has to be an `async def`"):
-        registry.job("sync", every_minutes=1)(lambda: None)  # type: ignore[type-var]
+        registry.job("sync", cron="* * * * *")(lambda: None)  # type: ignore[type-var]
 
 
 def test_a_handler_without_events_is_refused(registry: Registry) -> None:
@@ -67,31 +69,54 @@ def test_a_handler_without_events_is_refused(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("schedule", "reason"),
     [
-        ({}, "exactly one"),
-        ({"every_minutes": 5, "at": "02:30"}, "exactly one"),
-        ({"every_minutes": 0}, "every minute at most"),
-        ({"every_minutes": 1_000_000}, "every year at least"),
-        ({"at": "25:00"}, "HH:MM"),
-        ({"at": "half past two"}, "HH:MM"),
-        ({"at": "02:30", "zone": "Mars/Olympus"}, "IANA name"),
-        ({"at": "02:30", "zone": "../etc/passwd"}, "IANA name"),
+        ({"cron": "every morning"}, "no cron expression"),
+        ({"cron": "61 * * * *"}, "no cron expression"),
+        ({"cron": "0 0 31 2 *"}, "'never': '0 0 31 2 \\*' is never due"),
+        ({"cron": "30 2 * * *", "zone": "Mars/Olympus"}, "IANA name"),
+        ({"cron": "30 2 * * *", "zone": "../etc/passwd"}, "IANA name"),
+        ({"each_program": True}, "needs a schedule"),
     ],
 )
-def test_a_schedule_that_never_fires_is_refused(schedule: dict[str, object], reason: str) -> None:
+def test_a_schedule_that_never_fires_is_refused(schedule: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        job("never", **schedule)  # type: ignore[arg-type]
+        job("never", **schedule)
 
 
-async def test_a_job_may_do_without_its_tick(registry: Registry) -> None:
+def test_the_name_of_a_job_leaves_room_for_a_program(registry: Registry) -> None:
+    with pytest.raises(ValueError, match="for each program has 1 to 43 characters"):
+        registry.job("n" * 44, cron="30 2 * * *", each_program=True)
+    with pytest.raises(ValueError, match="has no slash"):
+        registry.job("tests.tick/oak", cron="30 2 * * *")
+
+
+async def test_a_job_may_do_without_its_run(registry: Registry) -> None:
     ran = []
 
-    @registry.job("plain", every_minutes=1)
+    @registry.job("plain")
     async def plain() -> None:
         ran.append(1)
 
     (registered,) = registry.jobs()
-    await registered.call(Tick("plain", registered.schedule.latest(clock.now()), 1))
+    await registered.call(Run(id=new_id(), kind="plain", args={}, at=clock.now(), attempt=1, lease=1))
     assert ran == [1]
+
+
+def test_what_is_asked_for_is_bounded_and_kept_longer_than_what_is_scheduled(registry: Registry) -> None:
+    registry.job("asked")(work)
+    registry.job("scheduled", cron="* * * * *")(work)
+    asked, scheduled = (kind.bounds for kind in registry.kinds())
+    assert asked.keep > scheduled.keep
+    assert asked.in_flight_max is not None
+
+
+def test_a_routed_handler_names_no_events_and_is_promised_none(registry: Registry) -> None:
+    bounds = Bounds(in_flight_max=1)
+    registry.on(routed=True, bounds=bounds)(handle)
+    assert handlers_json() == "{}"
+    with pytest.raises(ValueError, match="at least one event"):
+        registry.on(Happened, routed=True, name="both", bounds=bounds)
+    with pytest.raises(ValueError, match="needs an in_flight_max"):
+        registry.on(routed=True, name="unbounded")
 
 
 def test_a_fresh_registry_leaves_nothing_behind() -> None:

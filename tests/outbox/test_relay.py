@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -10,10 +11,13 @@ from arq.connections import ArqRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from engage.base import clock, db
+from engage.base.actor import SYSTEM
 from engage.base.settings import Settings
-from engage.outbox.limits import Limits
+from engage.outbox import Bounds, ask
+from engage.outbox.limits import ATTEMPTS_MAX, Limits
 from engage.outbox.registry import Registry
 from engage.outbox.relay import Relay, connect_queue, queue_name
+from tests.outbox.stepping import KIND, with_steps
 from tests.outbox.working import (
     Happened,
     effects,
@@ -59,6 +63,18 @@ async def test_arq_carries_ids_and_nothing_else(clean: Registry, queue: ArqRedis
     row = await only_row()
     assert await messages(queue) == [{"run_events": [(row["id"], 1)]}]
     assert await queue.zrange(queue.default_queue_name, 0, -1) == [f"{row['id']}:1".encode()]
+
+
+async def test_events_calls_and_jobs_have_messages_of_their_own(clean: Registry, queue: ArqRedis) -> None:
+    clean.on(Happened, name="events")(leave_effect)
+    clean.on(Happened, name="calls", outside=True, bounds=Bounds(in_flight_max=10))(leave_effect)
+    with_steps(clean)
+    await happen(4)
+    for _ in range(2):
+        await ask(SYSTEM, KIND)
+    assert await Relay(queue, clean, LIMITS).relay(100) == 10
+    told = Counter(f"{kind} {len(part)}" for message in await messages(queue) for kind, part in message.items())
+    assert told == {"run_events 1": 4, "run_calls 1": 4, "run_jobs 1": 2}
 
 
 async def test_a_batch_is_shared_out_in_a_few_messages(clean: Registry, queue: ArqRedis) -> None:
@@ -107,14 +123,14 @@ async def test_while_redis_is_away_rows_stay_as_they_were(clean: Registry, conne
 async def test_a_row_that_takes_its_worker_down_each_time_is_dead_in_the_end(
     clean: Registry, queue: ArqRedis
 ) -> None:
-    clean.on(Happened, attempts_max=3)(leave_effect)
+    clean.on(Happened, bounds=Bounds(attempts_max=3))(leave_effect)
     with clock.frozen(NOW):
         await happen()
-    for minute in range(6):
-        with clock.frozen(NOW + timedelta(minutes=2 * minute)):
-            await Relay(queue, clean, LIMITS).relay(100)
+    for minute in range(ATTEMPTS_MAX + 2):
+        with clock.frozen(NOW + timedelta(minutes=minute)):
+            await Relay(queue, clean, Limits(lease_s=60)).relay(100)
     row = await only_row()
-    assert row["dead_at"] == NOW + timedelta(minutes=6)
+    assert row["dead_at"] == NOW + timedelta(minutes=ATTEMPTS_MAX)
     assert "worker ended while this ran" in str(row["last_error"])
 
 

@@ -10,19 +10,23 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engage.base import db
+from engage.base.actor import SYSTEM
 from engage.base.errors import Unavailable
+from engage.base.ids import new_id
 from engage.base.settings import Settings
 from engage.migrations import orm_config
-from engage.outbox import OutboxEvent
+from engage.outbox import Bounds, OutboxEvent, ask
 from engage.outbox.limits import Limits
 from engage.outbox.registry import Registry
 from engage.outbox.relay import connect_queue
 from engage.worker import run_worker
+from tests.outbox.stepping import KIND, LAST, counts, with_steps
 from tests.outbox.working import (
     EFFECTS,
     Happened,
     effects,
     effects_twice,
+    forget_all,
     happen,
     leave_effect,
     only_row,
@@ -37,6 +41,9 @@ LIMITS = Limits(concurrency=4, lease_s=2, poll_s=0.2, grace_s=10)
 @asynccontextmanager
 async def working(config: Settings, limits: Limits = LIMITS) -> AsyncIterator[asyncio.Event]:
     """A worker that runs; it has the process's database connections, which the test uses too."""
+    async with working_database(config):
+        await db.execute(EFFECTS)
+        await forget_all()
     stop = asyncio.Event()
     task = asyncio.create_task(run_worker(config, stop, limits))
 
@@ -48,8 +55,6 @@ async def working(config: Settings, limits: Limits = LIMITS) -> AsyncIterator[as
             return False
 
     await until(is_connected, "the start of the worker")
-    await db.execute(EFFECTS)
-    await db.execute("TRUNCATE outbox, effects, schedule_ticks")
     try:
         yield stop
     finally:
@@ -101,7 +106,7 @@ async def test_a_knock_is_enough_and_a_lost_one_does_not_matter(registry: Regist
 async def test_a_tick_that_is_promised_is_run(registry: Registry, config: Settings) -> None:
     ran = asyncio.Event()
 
-    @registry.job("tests.job", every_minutes=1)
+    @registry.job("tests.job", cron="* * * * *")
     async def job() -> None:
         ran.set()
 
@@ -109,11 +114,30 @@ async def test_a_tick_that_is_promised_is_run(registry: Registry, config: Settin
         await db.execute(
             """INSERT INTO outbox (id, handler, stream, payload, created_at, due_at)
                VALUES (gen_random_uuid(), 'tests.job', 'job:tests.job',
-                       '{"name": "tests.job", "position": 1, "data": {"at": "2026-06-01T12:00:00+00:00"}}',
+                       '{"name": "tests.job", "position": 1, "at": "2026-06-01T12:00:00+00:00", "data": {}}',
                        now(), now())"""
         )
         await until(all_is_done, "the job")
         assert ran.is_set()
+
+
+async def test_calls_are_made_and_jobs_that_were_asked_for_are_run(registry: Registry, config: Settings) -> None:
+    registry.on(Happened, name="calls", outside=True, bounds=Bounds(in_flight_max=10))(leave_effect)
+    with_steps(registry)
+    async with working(config):
+        await happen(30)
+        await ask(SYSTEM, KIND)
+        await until(all_is_done, "calls and job")
+        assert (await effects(), await counts()) == (30 + LAST, (LAST, LAST, 0, LAST))
+
+
+async def test_room_in_a_lane_is_used_at_once_and_not_at_the_next_look(registry: Registry, config: Settings) -> None:
+    registry.on(Happened, name="bounded", bounds=Bounds(in_flight_max=1))(leave_effect)
+    registry.on(Happened, name="ordered", ordered=True)(leave_effect)
+    async with working(config, Limits(concurrency=4, poll_s=3600)):
+        await happen(20, new_id())
+        await until(all_is_done, "all of it, one after another")
+        assert (await effects(), await undone()) == (40, 0)
 
 
 async def test_an_outage_of_redis_is_outlived_and_nothing_is_lost_or_doubled(

@@ -13,12 +13,18 @@ from engage.base import clock, db
 from engage.base.ids import new_id
 from engage.outbox import Event, OutboxEvent, record, rows
 from engage.outbox.execute import Executor
+from engage.outbox.kinds import Handler, Job
 from engage.outbox.limits import Limits
 from engage.outbox.registry import Registry
 from engage.outbox.rows import Claim
 
 LIMITS = Limits(concurrency=4, lease_s=60)
 EFFECTS = "CREATE TABLE IF NOT EXISTS effects (event_id uuid, handler text, note text, at bigserial)"
+
+FORGET = """
+    TRUNCATE outbox, outbox_lanes, outbox_routes, job_runs, job_results, job_files, job_file_parts, effects,
+             schedule_ticks, idempotency_answers
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,11 @@ async def happen(count: int = 1, subject: UUID | None = None) -> None:
     """Record events in one transaction: of one subject, or each of its own."""
     async with db.transaction():
         await record(*[Happened(subject or new_id(), figure) for figure in range(count)])
+
+
+async def forget_all() -> None:
+    """Nothing promised, nothing done, no lane in any state."""
+    await db.execute(FORGET)
 
 
 async def leave_effect(event: OutboxEvent, handler: str = "", note: str = "") -> None:
@@ -66,7 +77,7 @@ async def only_row() -> dict[str, object]:
 async def claim(registry: Registry, limit: int = 100) -> list[Claim]:
     now = clock.now()
     until = now + timedelta(seconds=LIMITS.lease_s)
-    return await rows.claim(registry.names(), registry.ordered_names(), now=now, until=until, limit=limit)
+    return await rows.claim(registry.kinds(), now=now, until=until, limit=limit)
 
 
 def leased(claims: list[Claim]) -> list[tuple[UUID, int]]:
@@ -77,12 +88,19 @@ def new_executor(registry: Registry, limits: Limits = LIMITS) -> Executor:
     return Executor(registry, limits, lambda: None)
 
 
+async def take(executor: Executor, registry: Registry, claims: list[Claim]) -> None:
+    """Hand rows to an executor as the relay's messages would."""
+    jobs = {kind.name for kind in registry.kinds() if isinstance(kind, Job)}
+    calls = {kind.name for kind in registry.kinds() if isinstance(kind, Handler) and kind.outside}
+    await executor.take_events(leased([one for one in claims if one.handler not in jobs | calls]))
+    await executor.take_calls(leased([one for one in claims if one.handler in calls]))
+    await executor.take_jobs(leased([one for one in claims if one.handler in jobs]))
+
+
 async def work_off(registry: Registry) -> int:
     """Claim what is due and run it to its end, without Redis; answers how many rows were claimed."""
     executor, claims = new_executor(registry), await claim(registry)
-    jobs = {job.name for job in registry.jobs()}
-    await executor.take_events(leased([one for one in claims if one.handler not in jobs]))
-    await executor.take_jobs(leased([one for one in claims if one.handler in jobs]))
+    await take(executor, registry, claims)
     await executor.drain(30)
     return len(claims)
 

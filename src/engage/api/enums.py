@@ -11,8 +11,9 @@ import strawberry
 from engage.domains.ledger.types import TransferKind
 from engage.domains.members.types import MemberState
 from engage.domains.notifications.types import MessageCode
+from engage.outbox.types import JobState
 
-__all__ = ["MemberState", "MessageCode", "TransferKind", "describe"]
+__all__ = ["JobState", "MemberState", "MessageCode", "TransferKind", "describe"]
 
 
 def describe(kind: type[Enum], descriptions: Mapping[Any, str]) -> None:
@@ -46,3 +47,16 @@ describe(
 
 strawberry.enum(MessageCode, description="What a message is about.")
 describe(MessageCode, {MessageCode.POINTS_EXPIRING: "Points are about to expire."})
+
+strawberry.enum(JobState, description="Where a piece of promised work stands.")
+describe(
+    JobState,
+    {
+        JobState.WAITING: "Due later: asked for so, or tried in vain and to be tried again.",
+        JobState.READY: "Due; the next worker with room takes it. So is what its worker lost.",
+        JobState.RUNNING: "A worker has it.",
+        JobState.DONE: "Carried out.",
+        JobState.DEAD: "Given up, and kept with its error until somebody retries or discards it.",
+        JobState.CANCELLED: "Ended since somebody asked for that; what its steps had committed stays.",
+    },
+)

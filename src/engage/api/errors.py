@@ -15,7 +15,7 @@ import structlog
 from graphql import GraphQLError
 from tortoise.exceptions import ValidationError
 
-from engage.api.enums import MemberState, describe
+from engage.api.enums import JobState, MemberState, describe
 from engage.api.scalars import Points
 from engage.base import db
 from engage.base import errors as base_errors
@@ -23,6 +23,8 @@ from engage.base.errors import Refusal, Unavailable
 from engage.domains.ledger import errors as ledger_errors
 from engage.domains.members import errors as members_errors
 from engage.domains.purchases import errors as purchases_errors
+from engage.domains.webhooks import errors as webhooks_errors
+from engage.outbox import errors as outbox_errors
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +47,11 @@ class ProblemCode(Enum):
     UNKNOWN_CURRENCY = "UNKNOWN_CURRENCY"
     UNKNOWN_STORE = "UNKNOWN_STORE"
     ORDER_CONFLICT = "ORDER_CONFLICT"
+    UNKNOWN_EVENT = "UNKNOWN_EVENT"
+    TOO_MANY_WEBHOOKS = "TOO_MANY_WEBHOOKS"
+    WEBHOOK_DISABLED = "WEBHOOK_DISABLED"
+    JOB_NOT_RETRYABLE = "JOB_NOT_RETRYABLE"
+    JOB_NOT_CANCELLABLE = "JOB_NOT_CANCELLABLE"
 
 
 @strawberry.interface(description="Why a command did nothing.")
@@ -138,6 +145,41 @@ class OrderConflict(Problem):
     """See engage.domains.purchases.errors."""
 
 
+@strawberry.type(
+    description="The work is done, cancelled or at work, or another job with its key is undone, so it is not retried."
+)
+class JobNotRetryable(Problem):
+    """See engage.outbox.errors."""
+
+    state: JobState = strawberry.field(description="The state that it is in.")
+
+
+@strawberry.type(description="The work is finished or dead, or an event at work: there is nothing to cancel.")
+class JobNotCancellable(Problem):
+    """See engage.outbox.errors."""
+
+    state: JobState = strawberry.field(description="The state that it is in.")
+
+
+@strawberry.type(description="There is no such event.")
+class UnknownEvent(Problem):
+    """See engage.domains.webhooks.errors."""
+
+    known: list[str] = strawberry.field(description="The events that there are.")
+
+
+@strawberry.type(description="There are as many webhook endpoints as there may be.")
+class TooManyWebhooks(Problem):
+    """See engage.domains.webhooks.errors."""
+
+    limit: int = strawberry.field(description="How many there may be.")
+
+
+@strawberry.type(description="The webhook endpoint is disabled; it has to be resumed first.")
+class WebhookDisabled(Problem):
+    """See engage.domains.webhooks.errors."""
+
+
 PROBLEMS: dict[type[Refusal], type[Problem]] = {
     base_errors.InvalidInput: InvalidInput,
     base_errors.NotFound: NotFound,
@@ -153,6 +195,11 @@ PROBLEMS: dict[type[Refusal], type[Problem]] = {
     purchases_errors.UnknownCurrency: UnknownCurrency,
     purchases_errors.UnknownStore: UnknownStore,
     purchases_errors.OrderConflict: OrderConflict,
+    webhooks_errors.UnknownEvent: UnknownEvent,
+    webhooks_errors.TooManyWebhooks: TooManyWebhooks,
+    webhooks_errors.WebhookDisabled: WebhookDisabled,
+    outbox_errors.JobNotRetryable: JobNotRetryable,
+    outbox_errors.JobNotCancellable: JobNotCancellable,
 }
 
 

@@ -36,11 +36,15 @@ from engage.api.compiler import CompiledOperation, compile_event, compile_operat
 from engage.api.context import Context
 from engage.api.earning import EarningMutation
 from engage.api.errors import formatted
+from engage.api.job_commands import JobsMutation
+from engage.api.jobs import JobsQuery, JobsSubscription
 from engage.api.ledger import LedgerMutation, LedgerSubscription
 from engage.api.members import MembersMutation, MembersQuery
 from engage.api.notifications import NotificationsMutation
 from engage.api.programs import ProgramsMutation, ProgramsQuery
 from engage.api.scalars import SCALARS
+from engage.api.webhook_commands import WebhooksMutation
+from engage.api.webhooks import WebhooksQuery
 from engage.base.errors import OutcomeUnknown
 
 DOCUMENTS_KEPT = 500
@@ -220,7 +224,14 @@ def _root(name: str, description: str, *parts: type) -> type:
     return merged
 
 
-Query = _root("Query", "What can be read. Each field says which roles may.", MembersQuery, ProgramsQuery)
+Query = _root(
+    "Query",
+    "What can be read. Each field says which roles may.",
+    MembersQuery,
+    ProgramsQuery,
+    JobsQuery,
+    WebhooksQuery,
+)
 Mutation = _root(
     "Mutation",
     "Commands. Each answers its payload, or the problem that stood in the way: ask for `... on Problem`.",
@@ -229,8 +240,12 @@ Mutation = _root(
     EarningMutation,
     ProgramsMutation,
     NotificationsMutation,
+    JobsMutation,
+    WebhooksMutation,
 )
-Subscription = _root("Subscription", "What can be watched, by graphql-transport-ws.", LedgerSubscription)
+Subscription = _root(
+    "Subscription", "What can be watched, by graphql-transport-ws.", LedgerSubscription, JobsSubscription
+)
 
 
 def build_schema() -> Schema:

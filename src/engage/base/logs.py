@@ -47,5 +47,5 @@ def set_up_logs(config: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("arq.worker", "websockets", "asyncio"):
+    for noisy in ("arq.worker", "websockets", "asyncio", "tortoise", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))

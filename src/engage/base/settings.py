@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SEALING_KEY_LENGTH_MIN = 32
 
 
 class Settings(BaseSettings):
@@ -29,8 +31,11 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         default=Path(".engage"), description="Folder of `engage dev`: its databases, its secret, its dev.json."
     )
-    host: str = Field(default="127.0.0.1", description="Address that the gateway listens on.")
+    host: str = Field(default="127.0.0.1", description="Address that the gateway listens on, and metrics.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of the gateway; 0 takes a free one.")
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Metrics for Prometheus are served here, at ENGAGE_HOST; 0 is off."
+    )
     jwt_secret: SecretStr = Field(
         default=SecretStr(""), description="Signs and checks bearer tokens (HS256); at least 32 characters."
     )
@@ -51,6 +56,9 @@ class Settings(BaseSettings):
         default=20.0, gt=0, description="One GraphQL operation may take this long, seconds."
     )
     body_size_max: int = Field(default=256 * 1024, ge=1024, description="Largest request body, bytes.")
+    file_bytes_max: int = Field(
+        default=2 * 1024**3, ge=1024, description="Largest file that a job reads or makes, bytes."
+    )
     idempotency_keep_days: int = Field(
         default=30, ge=1, le=3650, description="How long a repeated key finds its first answer, days."
     )
@@ -67,6 +75,18 @@ class Settings(BaseSettings):
     bell_queue_max: int = Field(
         default=10_000, ge=1, description="Changes that wait to be told to other processes while Redis is busy."
     )
+    sealing_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Seals secrets that are kept in the database, such as those of webhooks; at least 32 characters."
+        " Unset, a key is derived from ENGAGE_JWT_SECRET, and workers then need that too.",
+    )
+    webhook_private_addresses: bool = Field(
+        default=False,
+        description="Webhooks may lead to private addresses, this machine's too, and use plain HTTP.",
+    )
+    webhook_disable_after_hours: int = Field(
+        default=72, ge=1, le=720, description="A webhook that has failed for so long is disabled, hours."
+    )
     register_unknown_members: bool = Field(
         default=True, description="A purchase by an unknown identity makes a new member; else it is refused."
     )
@@ -74,6 +94,16 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Lines below this level are not logged."
     )
+
+    @field_validator("sealing_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr) -> SecretStr:
+        if 0 < len(key.get_secret_value()) < SEALING_KEY_LENGTH_MIN:
+            raise ValueError(
+                f"it has at least {SEALING_KEY_LENGTH_MIN} characters; "
+                'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"'
+            )
+        return key
 
 
 @cache

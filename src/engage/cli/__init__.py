@@ -22,6 +22,8 @@ COMMANDS = {
     "db": "engage.cli.database:app",
     "import": "engage.cli.importing:app",
     "ledger": "engage.cli.ledger:app",
+    "jobs": "engage.cli.jobs:app",
+    "webhooks": "engage.cli.webhooks:app",
 }
 """Where each command is: a function, or a group of commands, in a module."""
 

@@ -163,8 +163,10 @@ class _Dev:
             "ENGAGE_HOST": config.host,
             "ENGAGE_PORT": str(config.port),
             "ENGAGE_DEVELOPMENT": "true",
+            "ENGAGE_METRICS_PORT": "0",  # two processes on one machine cannot share it
             "PYTHONUNBUFFERED": "1",
         }
+        environment.setdefault("ENGAGE_WEBHOOK_PRIVATE_ADDRESSES", "true")  # receivers are tried on this machine
         command = {"gateway": "serve", "worker": "worker"}[name]
         log = config.data_dir / f"{name}.log"
         return start(name, [sys.executable, "-m", "engage.cli", command], env=environment, log=log)

@@ -14,6 +14,7 @@ from engage.api.schema import build_schema
 from engage.app import create_app
 from engage.base.errors import Unavailable
 from engage.base.logs import set_up_logs
+from engage.base.metrics import served
 from engage.cli.environment import configured, fail
 from engage.migrations import check_reachable
 
@@ -53,8 +54,11 @@ def serve(
             timeout_graceful_shutdown=GRACE_S,
         )
     )
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the Ctrl-C that it has just obeyed
-        server.run(sockets=[listening])
+    try:
+        with served(config), contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the Ctrl-C that it has obeyed
+            server.run(sockets=[listening])
+    except Unavailable as error:
+        fail(str(error))
     if not server.started:
         raise typer.Exit(1)
 

@@ -10,6 +10,7 @@ import typer
 
 from engage.base.errors import Unavailable
 from engage.base.logs import set_up_logs
+from engage.base.metrics import served
 from engage.base.settings import Settings
 from engage.cli.environment import configured, fail
 from engage.worker import has_pulse, run_worker
@@ -23,7 +24,8 @@ def worker(
 ) -> None:
     """Run a worker: carries out what was promised, expires points, sends reminders.
 
-    Run one or more; they share the work. Ctrl-C or SIGTERM lets what runs end first.
+    Run one or more; they share the work. Ctrl-C or SIGTERM lets what runs end first. Let a supervisor start it again
+    whenever it ends by itself: a handler that never yields ends it with exit code 70.
     """
     config = configured()
     if check:
@@ -32,7 +34,8 @@ def worker(
         return
     set_up_logs(config)
     try:
-        asyncio.run(_work(config))
+        with served(config):
+            asyncio.run(_work(config))
     except Unavailable as error:
         fail(str(error))
 
@@ -41,4 +44,4 @@ async def _work(config: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_worker(config, stop)
+    await run_worker(config, stop, owns_process=True)

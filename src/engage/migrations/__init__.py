@@ -35,6 +35,7 @@ MODEL_MODULES = (
     "engage.domains.ledger.models",
     "engage.domains.purchases.models",
     "engage.domains.notifications.models",
+    "engage.domains.webhooks.models",
 )
 
 SQL_ROOMS = (

@@ -1,4 +1,4 @@
-"""What is said and what is heard: `Event` for those who record, `OutboxEvent` and `Tick` for those who carry out."""
+"""What is said and what is heard: `Event` for those who record, `OutboxEvent` for those who carry out."""
 
 from __future__ import annotations
 
@@ -45,11 +45,8 @@ class OutboxEvent:
     attempt: int
     """1 for the first."""
 
+    target: str = ""
+    """Of a routed handler: whom this row is for."""
 
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A moment at which a scheduled job was due; `at` may lie back when the worker was down or is behind."""
-
-    name: str
-    at: datetime
-    attempt: int
+    row_id: UUID | None = None
+    """Of the row in the outbox: what admins know this piece of work by."""

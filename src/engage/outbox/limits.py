@@ -7,11 +7,11 @@ from dataclasses import dataclass
 ATTEMPTS_MAX = 12
 """Attempts before a row is dead: with the back-off below, a bit more than an hour."""
 
-EVENT_TIMEOUT_S = 30.0
-"""One event's handler may take this long: it holds a database connection and locks."""
+JOB_TIMEOUT_S = 6 * 3600.0
+"""One attempt of a job may take this long; it works in many short transactions, and the next attempt goes on."""
 
-JOB_TIMEOUT_S = 3600.0
-"""One run of a scheduled job may take this long; it works in many short transactions."""
+JOBS_IN_FLIGHT_MAX = 4
+"""So many jobs of one kind that was asked for run at once, over all workers."""
 
 BACKOFF_MAX_S = 1800.0
 
@@ -23,8 +23,17 @@ class Limits:
     concurrency: int = 12
     """Handlers that run at once; each may take one database connection."""
 
+    calls: int = 64
+    """Handlers that call others and run at once; they hold no connection while they wait."""
+
+    jobs: int = 8
+    """Jobs that run at once."""
+
     lease_s: float = 60.0
     """How long a claimed row is this worker's; after a crash it is claimed again when this has passed."""
+
+    blocked_s: float = 30.0
+    """A handler that has not let the loop turn for so long is stopped, with its process; see `watchdog`."""
 
     batch: int = 100
     """Rows claimed in one statement."""

@@ -9,6 +9,7 @@ import orjson
 from engage.base import clock, db
 from engage.outbox.events import Event
 from engage.outbox.registry import present
+from engage.outbox.routed import is_routed
 from engage.realtime.bell import knock, ring_after_commit
 from engage.realtime.rings import Ring
 
@@ -50,10 +51,10 @@ async def record(*events: Event) -> list[int]:
 
 
 def knock_if_promised(names: Iterable[str]) -> None:
-    """Wake the workers if any of these events has a handler: after commit, or at once outside a transaction.
+    """Wake the workers if any of these events has a handler or a route: after commit, or at once outside of one.
 
     For commands whose SQL has recorded events by itself, given `handlers_json()`. A lost knock costs a second.
     """
     registry = present()
-    if any(registry.is_promised(name) for name in names):
+    if any(registry.is_promised(name) or is_routed(name) for name in names):
         knock(CHANNEL)

@@ -5,7 +5,8 @@ What Redis loses is claimed again when its lease ends. While Redis is away nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import orjson
@@ -21,14 +22,16 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from engage.base import clock
 from engage.base.settings import Settings
 from engage.outbox import rows
-from engage.outbox.limits import Limits
+from engage.outbox.kinds import Bounds, Job, Kind
+from engage.outbox.limits import ATTEMPTS_MAX, BACKOFF_MAX_S, Limits
 from engage.outbox.loop import Loop
 from engage.outbox.registry import Registry
 from engage.outbox.rows import Claim
 
 RUN_EVENTS = "run_events"
+RUN_CALLS = "run_calls"
 RUN_JOBS = "run_jobs"
-"""The two things that arq can be told, each with [row id, lease] of some rows."""
+"""The three things that arq can be told, each with [row id, lease] of some rows."""
 
 FULL_REST_S = 0.02
 """How soon to look again at a queue that was full."""
@@ -61,13 +64,29 @@ def connect_queue(config: Settings) -> ArqRedis:
     return redis
 
 
-class Relay:
-    """Moves due rows from the table to arq's queue, as many as can be run within their lease."""
+def leases_max(bounds: Bounds) -> int:
+    """How often a row is leased at most: what has never come to an end by then may take its worker down each time."""
+    beyond = 0.0 if bounds.retry_for is None else bounds.retry_for.total_seconds() / (BACKOFF_MAX_S / 2)
+    return max(bounds.attempts_max, ATTEMPTS_MAX) + math.ceil(beyond)
 
-    def __init__(self, redis: ArqRedis, registry: Registry, limits: Limits) -> None:
+
+class Relay:
+    """Moves due rows from the table to arq's queue, as many as can be run within their lease.
+
+    `has_room` says of a kind whether its rows would find a free place here: what is given back costs as much as work.
+    """
+
+    def __init__(
+        self,
+        redis: ArqRedis,
+        registry: Registry,
+        limits: Limits,
+        has_room: Callable[[Kind], bool] = lambda _kind: True,
+    ) -> None:
         self._redis = redis
         self._registry = registry
         self._limits = limits
+        self._has_room = has_room
         self._loop = Loop("relay", self._look)
         self.run = self._loop.run
         self.wake = self._loop.wake
@@ -86,7 +105,8 @@ class Relay:
         now = clock.now()
         lease = timedelta(seconds=self._limits.lease_s)
         registry = self._registry
-        claims = await rows.claim(registry.names(), registry.ordered_names(), now=now, until=now + lease, limit=limit)
+        kinds = [kind for kind in registry.kinds() if self._has_room(kind)]
+        claims = await rows.claim(kinds, now=now, until=now + lease, limit=limit)
         fit = [claim for claim in claims if not self._is_spent(claim)]
         for claim in claims:
             if self._is_spent(claim):
@@ -102,7 +122,7 @@ class Relay:
 
     def _is_spent(self, claim: Claim) -> bool:
         one = self._registry.find(claim.handler)
-        return one is not None and claim.attempts > one.attempts_max
+        return one is not None and claim.attempts > leases_max(one.bounds)
 
     async def _enqueue(self, claims: Sequence[Claim]) -> None:
         """What arq's `enqueue_job` does, for all in one round trip. Each lease makes a new id, so none is refused."""
@@ -119,12 +139,20 @@ class Relay:
             await pipe.execute()
 
     def _messages(self, claims: Sequence[Claim]) -> Iterator[tuple[str, Sequence[Claim]]]:
-        """Events in a few messages, since a message costs as much as running a row; each job in one of its own."""
-        jobs = {job.name for job in self._registry.jobs()}
-        events = [claim for claim in claims if claim.handler not in jobs]
-        size = min(-(-len(events) // MESSAGES_MIN), self._limits.message_max)
-        for first in range(0, len(events), max(size, 1)):
-            yield RUN_EVENTS, events[first : first + size]
+        """Some rows to a message, since a message costs as much as running a row; each job in one of its own."""
+        sorted_out: dict[str, list[Claim]] = {RUN_EVENTS: [], RUN_CALLS: [], RUN_JOBS: []}
         for claim in claims:
-            if claim.handler in jobs:
-                yield RUN_JOBS, [claim]
+            sorted_out[self._told_as(claim)].append(claim)
+        for kind in (RUN_EVENTS, RUN_CALLS):
+            part = sorted_out[kind]
+            size = min(-(-len(part) // MESSAGES_MIN), self._limits.message_max)
+            for first in range(0, len(part), max(size, 1)):
+                yield kind, part[first : first + size]
+        for claim in sorted_out[RUN_JOBS]:
+            yield RUN_JOBS, [claim]
+
+    def _told_as(self, claim: Claim) -> str:
+        one = self._registry.find(claim.handler)
+        if isinstance(one, Job):
+            return RUN_JOBS
+        return RUN_CALLS if one is not None and one.outside else RUN_EVENTS

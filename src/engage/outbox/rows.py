@@ -1,7 +1,7 @@
 """The states of an outbox row and the statements that move it from one to the next.
 
 READY → LEASED (`claim`) → DONE (`begin` or `finish`); back to READY by `release` (unused) or `fail` (due later);
-`fail` and `bury` make it DEAD. A row counts as leased until `leased_until`, then it may be claimed again. Each lease
+`bury` makes it DEAD. A row counts as leased until `leased_until`, then it may be claimed again. Each lease
 has a number, the fencing token: who comes with an old one changes nothing.
 """
 
@@ -17,28 +17,20 @@ import asyncpg
 import orjson
 
 from engage.base import db
+from engage.outbox.kinds import Kind
 
 _UNDONE = "finished_at IS NULL AND dead_at IS NULL"
 _LEASED = f"leased_until IS NOT NULL AND {_UNDONE}"
 
-# A row of an ordered handler is passed over while an earlier one of its stream is undone. That one was committed
-# before, since positions are taken in order of commit. Names of other releases are left to workers who know them.
-_CLAIM = f"""
-    WITH due AS (
-      SELECT o.id FROM outbox o
-       WHERE o.finished_at IS NULL AND o.dead_at IS NULL AND o.due_at <= $1
-         AND (o.leased_until IS NULL OR o.leased_until <= $1)
-         AND o.handler = ANY ($2::text[])
-         AND (o.handler <> ALL ($3::text[]) OR NOT EXISTS (
-               SELECT FROM outbox e
-                WHERE e.handler = o.handler AND e.stream = o.stream AND {_UNDONE}
-                  AND (e.payload ->> 'position')::bigint < (o.payload ->> 'position')::bigint))
-       ORDER BY o.due_at LIMIT $4
-       FOR UPDATE OF o SKIP LOCKED
-    )
-    UPDATE outbox o SET leased_until = $5, lease = o.lease + 1, attempts = o.attempts + 1
-      FROM due WHERE o.id = due.id
-    RETURNING o.id, o.lease, o.handler, o.attempts
+_CLAIM = """
+    SELECT id, lease, handler, target, attempts
+      FROM engage.claim_outbox($1::text[], $2::bool[], $3::int[], $4::int[], $5::int[], $6, $7, $8)
+"""
+
+_CLAIM_ONE = f"""
+    UPDATE outbox SET leased_until = $3, lease = lease + 1, attempts = attempts + 1
+     WHERE id = $1 AND {_UNDONE} AND due_at <= $2 AND (leased_until IS NULL OR leased_until <= $2)
+    RETURNING id, lease, handler, target, attempts
 """  # noqa: S608 -- no value is pasted in
 
 # Completion is written before the effect, in one transaction: this locks the row and saves a statement. Work begins
@@ -46,13 +38,13 @@ _CLAIM = f"""
 _BEGIN = f"""
     UPDATE outbox SET finished_at = $3, leased_until = NULL
      WHERE id = $1 AND lease = $2 AND leased_until > $3 AND {_UNDONE}
-    RETURNING id, handler, event_id, stream, payload, created_at, attempts
+    RETURNING id, handler, target, event_id, stream, payload, created_at, attempts
 """  # noqa: S608 -- no value is pasted in
 
 _TAKE_OVER = f"""
     UPDATE outbox SET lease = lease + 1, leased_until = $4
      WHERE id = $1 AND lease = $2 AND leased_until > $3 AND {_UNDONE}
-    RETURNING lease, id, handler, event_id, stream, payload, created_at, attempts
+    RETURNING lease, id, handler, target, event_id, stream, payload, created_at, attempts
 """  # noqa: S608 -- no value is pasted in
 
 # A row that is locked is at work in a transaction, here or elsewhere: it needs no longer lease and counts as kept.
@@ -66,20 +58,41 @@ _EXTEND = f"""
       UPDATE outbox o SET leased_until = $3 FROM ours WHERE o.id = ours.id
     )
     SELECT h.id, h.lease FROM held h
-     WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.id = h.id AND o.lease = h.lease AND {_LEASED})
+     WHERE NOT EXISTS (
+       SELECT FROM outbox o WHERE o.id = h.id AND o.lease = h.lease AND o.cancel_asked_at IS NULL AND {_LEASED})
 """  # noqa: S608 -- no value is pasted in
 
+# A target that answers again is called as before. `cancel_asked_at` stays on what was cancelled alone.
 _FINISH = f"""
-    UPDATE outbox SET finished_at = $3, leased_until = NULL WHERE id = $1 AND lease = $2 AND {_LEASED}
+    WITH finished AS (
+      UPDATE outbox SET finished_at = $3, leased_until = NULL, cancel_asked_at = $4::timestamptz
+       WHERE id = $1 AND lease = $2 AND {_LEASED}
+      RETURNING handler, target
+    ), well AS (
+      UPDATE outbox_lanes l SET failures = 0, failing_since = NULL, not_before = NULL
+        FROM finished f WHERE l.handler = f.handler AND l.target = f.target AND l.failures > 0
+    )
+    SELECT count(*) FROM finished
 """  # noqa: S608 -- no value is pasted in
 
+# What waits behind a failed row of its stream is due when that is: it would be looked at in vain until then.
 _FAIL = f"""
-    UPDATE outbox SET leased_until = NULL, last_error = $3, due_at = coalesce($4, due_at), dead_at = $5
-     WHERE id = $1 AND lease = $2 AND {_LEASED}
+    WITH failed AS (
+      UPDATE outbox SET leased_until = NULL, last_error = $3, due_at = coalesce($4, due_at), dead_at = $5
+       WHERE id = $1 AND lease = $2 AND {_LEASED}
+      RETURNING id, handler, target, stream, due_at
+    ), behind AS (
+      UPDATE outbox o SET due_at = f.due_at
+        FROM failed f
+       WHERE $6 AND $5::timestamptz IS NULL AND o.handler = f.handler AND o.target = f.target
+         AND o.stream = f.stream AND o.id <> f.id AND o.leased_until IS NULL AND o.due_at < f.due_at
+         AND o.finished_at IS NULL AND o.dead_at IS NULL
+    )
+    SELECT count(*) FROM failed
 """  # noqa: S608 -- no value is pasted in
 
 _RELEASE = f"""
-    UPDATE outbox o SET leased_until = NULL, attempts = greatest(o.attempts - 1, 0)
+    UPDATE outbox o SET leased_until = NULL, attempts = greatest(o.attempts - 1, 0), due_at = greatest(o.due_at, $3)
       FROM unnest($1::uuid[], $2::int[]) AS held (id, lease)
      WHERE o.id = held.id AND o.lease = held.lease AND {_LEASED}
 """  # noqa: S608 -- no value is pasted in
@@ -92,7 +105,18 @@ class Claim:
     id: UUID
     lease: int
     handler: str
+    target: str
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """A row that has failed."""
+
+    handler: str
+    target: str
+    attempts: int
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +126,7 @@ class Row:
     id: UUID
     lease: int
     handler: str
+    target: str
     event_id: UUID | None
     stream: str
     payload: dict[str, Any]
@@ -116,6 +141,7 @@ def _row(record: asyncpg.Record | None, lease: int) -> Row | None:
         id=record["id"],
         lease=lease,
         handler=record["handler"],
+        target=record["target"],
         event_id=record["event_id"],
         stream=record["stream"] or "",
         payload=orjson.loads(record["payload"]),
@@ -124,12 +150,30 @@ def _row(record: asyncpg.Record | None, lease: int) -> Row | None:
     )
 
 
-async def claim(
-    names: Sequence[str], ordered: Sequence[str], *, now: datetime, until: datetime, limit: int
-) -> list[Claim]:
-    """Lease up to `limit` due rows of the handlers `names` until a moment, those due longest first."""
-    found = await db.fetch(_CLAIM, now, names, ordered, limit, until)
-    return [Claim(row["id"], row["lease"], row["handler"], row["attempts"]) for row in found]
+async def claim(kinds: Sequence[Kind], *, now: datetime, until: datetime, limit: int) -> list[Claim]:
+    """Lease up to `limit` due rows of these kinds until a moment: by priority, then those due longest."""
+    found = await db.fetch(
+        _CLAIM,
+        [kind.name for kind in kinds],
+        [kind.ordered for kind in kinds],
+        [int(kind.bounds.priority) for kind in kinds],
+        [kind.bounds.in_flight_max for kind in kinds],
+        [kind.bounds.per_minute for kind in kinds],
+        now,
+        until,
+        limit,
+    )
+    return [_claim(row) for row in found]
+
+
+async def claim_one(row_id: UUID, *, now: datetime, until: datetime) -> Claim | None:
+    """Lease one row for this process, whatever the bounds of its kind; None when it is not due or somebody has it."""
+    row = await db.fetch_row(_CLAIM_ONE, row_id, now, until)
+    return None if row is None else _claim(row)
+
+
+def _claim(row: asyncpg.Record) -> Claim:
+    return Claim(row["id"], row["lease"], row["handler"], row["target"], row["attempts"])
 
 
 async def begin(row_id: UUID, lease: int, now: datetime) -> Row | None:
@@ -149,31 +193,43 @@ async def extend(held: Sequence[tuple[UUID, int]], until: datetime) -> list[tupl
     return [(row["id"], row["lease"]) for row in found]
 
 
-async def finish(row_id: UUID, lease: int, now: datetime) -> bool:
+async def finish(row_id: UUID, lease: int, now: datetime, *, cancelled: bool = False) -> bool:
     """Mark a row done; False when the lease is not ours any more."""
-    return db.rows_affected(await db.execute(_FINISH, row_id, lease, now)) == 1
+    return bool(await db.fetch_value(_FINISH, row_id, lease, now, now if cancelled else None))
 
 
-async def find_undone(row_id: UUID, lease: int) -> Claim | None:
-    """Handler and attempts of a row that is leased to us and not done."""
+async def find_undone(row_id: UUID, lease: int) -> Undone | None:
+    """What decides about a row that has failed, if it is leased to us and not done."""
     row = await db.fetch_row(
-        f"SELECT handler, attempts FROM outbox WHERE id = $1 AND lease = $2 AND {_LEASED}",  # noqa: S608
+        f"SELECT handler, target, attempts, created_at FROM outbox WHERE id = $1 AND lease = $2 AND {_LEASED}",  # noqa: S608
         row_id,
         lease,
     )
-    return None if row is None else Claim(row_id, lease, row["handler"], row["attempts"])
+    return None if row is None else Undone(*row)
 
 
-async def fail(row_id: UUID, lease: int, error: str, due_at: datetime) -> None:
-    """Give a row back to be tried again at `due_at`."""
-    await db.execute(_FAIL, row_id, lease, error, due_at, None)
+async def fail(row_id: UUID, lease: int, error: str, due_at: datetime, *, ordered: bool = False) -> None:
+    """Give a row back to be tried again at `due_at`; what waits behind it in its stream too, if it is `ordered`."""
+    await db.execute(_FAIL, row_id, lease, error, due_at, None, ordered)
 
 
 async def bury(row_id: UUID, lease: int, error: str, now: datetime) -> None:
     """Give a row up: DEAD, kept with its error until somebody decides."""
-    await db.execute(_FAIL, row_id, lease, error, None, now)
+    await db.execute(_FAIL, row_id, lease, error, None, now, False)
 
 
-async def release(claims: Sequence[tuple[UUID, int]]) -> None:
-    """Give rows back that were not run: due again at once, the attempt not counted."""
-    await db.execute(_RELEASE, [row_id for row_id, _ in claims], [lease for _, lease in claims])
+async def release(claims: Sequence[tuple[UUID, int]], due_at: datetime | None = None) -> None:
+    """Give rows back that were not run, the attempt not counted: due at once, or at a moment."""
+    await db.execute(_RELEASE, [row_id for row_id, _ in claims], [lease for _, lease in claims], due_at)
+
+
+async def finish_cancelled(row_id: UUID, lease: int, now: datetime) -> bool:
+    """End a row that was stopped, if somebody has asked to cancel it."""
+    tag = await db.execute(
+        f"UPDATE outbox SET finished_at = $3, leased_until = NULL"  # noqa: S608 -- no value is pasted in
+        f" WHERE id = $1 AND lease = $2 AND cancel_asked_at IS NOT NULL AND {_LEASED}",
+        row_id,
+        lease,
+        now,
+    )
+    return db.rows_affected(tag) == 1

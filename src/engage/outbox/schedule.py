@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from cronsim import CronSim, CronSimError
+
+_MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
-MINUTES_MAX = 366 * 24 * 60
+_FIELDS = 5
+_ANY_TIME = datetime(2024, 1, 1)  # noqa: DTZ001 -- what clocks show has no zone
 
 
 class CatchUp(StrEnum):
@@ -24,76 +27,130 @@ class CatchUp(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
-    """Each `interval`, counted from 1970 in UTC, so that all workers agree on the moments."""
+class Cron:
+    """A cron expression (minute, hour, day of month, month, day of week) on the clocks of `zone`.
 
-    interval: timedelta
-
-    @classmethod
-    def parse(cls, minutes: int) -> Every:
-        """Of whole minutes. Raises ValueError for less than one or more than a year."""
-        if not 1 <= minutes <= MINUTES_MAX:
-            raise ValueError(f"A schedule is due every minute at most and every year at least, not each {minutes}.")
-        return cls(timedelta(minutes=minutes))
-
-    def latest(self, at: datetime) -> datetime:
-        """The last tick that is not after `at`."""
-        return _EPOCH + (at - _EPOCH) // self.interval * self.interval
-
-    def ticks(self, after: datetime) -> Iterator[datetime]:
-        """The ticks after `after`, without end."""
-        tick = self.latest(after)
-        while True:
-            tick += self.interval
-            yield tick
-
-
-@dataclass(frozen=True, slots=True)
-class Daily:
-    """Once each calendar day of `zone`, at `at` on its clocks.
-
-    A time that the clocks skip in spring falls an hour later on them; one that comes twice in autumn is the first.
+    When clocks change it does as Debian's cron. With a `*` at the beginning of minute or hour it goes by what the
+    clocks show: each time they show it, so that `* * * * *` and `0 * * * *` go on evenly. Otherwise it is due once
+    for each reading: when the clocks have sprung, if they skip it; the first time, if it comes twice.
     """
 
-    at: time
+    expression: str
     zone: ZoneInfo
 
     @classmethod
-    def parse(cls, at: str, zone: str) -> Daily:
-        """Of `HH:MM` and an IANA name. Raises ValueError for what is neither."""
+    def parse(cls, expression: str, zone: str) -> Cron:
+        """Of a cron expression and an IANA name. Raises ValueError for what is neither, and for what is never due."""
+        _check_fields(expression)
+        found = cls(expression, zone_of(zone))
         try:
-            moment = datetime.strptime(at, "%H:%M").time()  # noqa: DTZ007 -- a time of day has no zone by itself
-        except ValueError as error:
-            raise ValueError(f"A daily schedule is at HH:MM, such as 02:30, not {at!r}.") from error
-        try:
-            return cls(moment, ZoneInfo(zone))
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{zone!r} is not a time zone; take an IANA name such as Europe/Berlin.") from error
+            next(found.ticks(_ANY_TIME.replace(tzinfo=UTC)))
+        except (CronSimError, StopIteration) as error:
+            raise ValueError(f"{expression!r} is never due: there is no such day.") from error
+        return found
+
+    def in_zone(self, zone: str) -> Cron:
+        """The same on other clocks. Raises ValueError for what is not an IANA name."""
+        return Cron(self.expression, zone_of(zone))
+
+    @property
+    def is_even(self) -> bool:
+        """Whether it is due each time that the clocks show it, and not once for each reading."""
+        minute, hour, *_ = self.expression.split()
+        return minute.startswith("*") or hour.startswith("*")
+
+    def offset_s(self, at: datetime) -> int:
+        """How many seconds the clocks are ahead of UTC."""
+        return int((self._shown(at) - at.astimezone(UTC).replace(tzinfo=None)).total_seconds())
 
     def latest(self, at: datetime) -> datetime:
-        """The last tick that is not after `at`."""
-        day = at.astimezone(self.zone).date() + _DAY
-        while (tick := datetime.combine(day, self.at, self.zone).astimezone(UTC)) > at:
-            day -= _DAY
-        return tick
+        """The last tick that is not after `at`. Raises ValueError for a moment without a zone."""
+        # Readings go back from one that is late enough; those that come twice are put in order by going forward.
+        for wall in CronSim(self.expression, max(self._readings(at)) + _MINUTE, reverse=True):
+            due = self._due(wall)
+            if due and due[0] <= at:
+                return self._last_until(at, due[0])
+        raise ValueError(f"{self.expression!r} was never due.")
 
     def ticks(self, after: datetime) -> Iterator[datetime]:
-        """The ticks after `after`, without end."""
-        day = after.astimezone(self.zone).date() - _DAY
-        while True:
-            tick = datetime.combine(day, self.at, self.zone).astimezone(UTC)
-            if tick > after:
-                yield tick
-            day += _DAY
+        """The ticks after `after`, in order and without end. Raises ValueError for a moment without a zone."""
+        last = after
+        waiting: list[datetime] = []
+        for wall in CronSim(self.expression, min(self._readings(after))):
+            due = self._due(wall)
+            waiting = sorted([*waiting, *due])
+            # The second time of a reading comes after the first time of those that follow it.
+            while due and waiting and waiting[0] <= due[0]:
+                tick = waiting.pop(0)
+                if tick > last:
+                    yield tick
+                    last = tick
+
+    def goes_on_from(self, last: datetime, offset_s: int) -> datetime:
+        """The moment after which ticks are new; `last` was the last, on clocks so many seconds ahead of UTC.
+
+        That is `last`, unless these clocks are others: what those have shown once is then not due once more.
+        """
+        if self.is_even:
+            return last
+        wall = last.astimezone(UTC).replace(tzinfo=None) + timedelta(seconds=offset_s)
+        return max(last, *self._due(wall))
+
+    def _last_until(self, at: datetime, tick: datetime) -> datetime:
+        for later in self.ticks(tick):
+            if later > at:
+                break
+            tick = later
+        return tick
+
+    def _due(self, wall: datetime) -> list[datetime]:
+        """When it is due for a reading of the clocks that the expression names."""
+        moments = self._moments(wall)
+        if self.is_even:
+            return moments
+        while not moments:
+            wall += _MINUTE
+            moments = self._moments(wall)
+        return moments[:1]
+
+    def _moments(self, wall: datetime) -> list[datetime]:
+        """When the clocks show `wall`: once; never, if they skip it; twice, if they are put back over it."""
+        possible = {wall.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
+        return sorted(moment for moment in possible if self._shown(moment) == wall)
+
+    def _shown(self, at: datetime) -> datetime:
+        return at.astimezone(self.zone).replace(tzinfo=None)
+
+    def _readings(self, at: datetime) -> list[datetime]:
+        """What the clocks show at a moment, and would show if they had changed or were to change within a day."""
+        if at.tzinfo is None:
+            raise ValueError("A schedule needs moments with a time zone.")
+        return [self._shown(at + shift) - shift for shift in (-_DAY, timedelta(), _DAY)]
 
 
-Schedule = Every | Daily
+Schedule = Cron
 
 
-def schedule_of(every_minutes: int | None, at: str | None, zone: str) -> Schedule:
-    """The schedule that `@job` was given. Raises ValueError unless it is exactly one."""
-    if every_minutes is not None and at is None:
-        return Every.parse(every_minutes)
-    if at is not None and every_minutes is None:
-        return Daily.parse(at, zone)
-    raise ValueError("A job is due `every_minutes` so many or daily `at` a time: give exactly one of them.")
+def zone_of(name: str) -> ZoneInfo:
+    """The clocks of an IANA name. Raises ValueError when there are none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: it is a folder of them
+        raise ValueError(f"{name!r} is not a time zone; take an IANA name such as Europe/Berlin.") from error
+
+
+def _check_fields(expression: str) -> None:
+    """Raise ValueError unless there are five fields, each right by itself."""
+    fields = expression.split()
+    if len(fields) != _FIELDS:
+        raise ValueError(
+            f"{expression!r} is no cron expression: it has {_FIELDS} fields, minute, hour, day of month, month and"
+            " day of week. 30 2 * * * is daily at 02:30."
+        )
+    for place, field in enumerate(fields):
+        alone = ["*"] * _FIELDS
+        alone[place] = field
+        try:
+            CronSim(" ".join(alone), _ANY_TIME)
+        except CronSimError as error:
+            raise ValueError(f"{expression!r} is no cron expression: {field!r} is a {str(error).lower()}.") from error

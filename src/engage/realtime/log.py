@@ -23,6 +23,7 @@ OUTAGES = (
     OSError,
     Unavailable,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server's last word came just as a statement was to be sent
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,

@@ -7,6 +7,11 @@ CREATE FUNCTION engage.epoch() RETURNS text LANGUAGE sql STABLE AS $$
     FROM stream_epoch e, pg_control_system() s
 $$;
 
+-- To whom an event is carried beside its handlers: one row of the outbox for each, if any.
+CREATE FUNCTION engage.routes_of(p_name text) RETURNS TABLE (handler text, target text) LANGUAGE sql STABLE AS $$
+  SELECT DISTINCT r.handler::text, r.target::text FROM outbox_routes r WHERE r.event IN (p_name, '*')
+$$;
+
 -- One event: its position is the stream's next one. Takes the stream's head, so it comes last in a command.
 -- `p_handlers` is a JSON object, event name to array of handlers: each gets a row in the outbox.
 CREATE FUNCTION engage.record_event(
@@ -25,6 +30,12 @@ BEGIN
       SELECT engage.uuid7(p_now), handler, p_id, p_stream,
              jsonb_build_object('name', p_name, 'position', v_position, 'data', p_data), p_now, p_now
         FROM jsonb_array_elements_text(p_handlers -> p_name) AS handler;
+  END IF;
+  IF EXISTS (SELECT FROM outbox_routes WHERE event IN (p_name, '*')) THEN
+    INSERT INTO outbox (id, handler, target, event_id, stream, payload, created_at, due_at)
+      SELECT engage.uuid7(p_now), r.handler, r.target, p_id, p_stream,
+             jsonb_build_object('name', p_name, 'position', v_position, 'data', p_data), p_now, p_now
+        FROM engage.routes_of(p_name) r;
   END IF;
   RETURN v_position;
 END $$;
@@ -58,6 +69,11 @@ BEGIN
       SELECT engage.uuid7(p_now), handler.value, p.id, p.stream,
              jsonb_build_object('name', p.name, 'position', p.position, 'data', p.data), p_now, p_now
         FROM placed p, jsonb_array_elements_text(p_handlers -> p.name) AS handler
+  ), routed AS (
+    INSERT INTO outbox (id, handler, target, event_id, stream, payload, created_at, due_at)
+      SELECT engage.uuid7(p_now), r.handler, r.target, p.id, p.stream,
+             jsonb_build_object('name', p.name, 'position', p.position, 'data', p.data), p_now, p_now
+        FROM placed p, engage.routes_of(p.name) r
   )
   SELECT p.stream, p.position, p.name, p.data FROM placed p ORDER BY p.ord;
 END $$;

@@ -39,7 +39,6 @@ class Lines:
         try:
             if not path.is_file():
                 raise InvalidInput(f"There is no file {path}.", path=["path"])
-            self.bytes_total = path.stat().st_size
             self._raw: BufferedReader = path.open("rb")
         except OSError as error:
             raise InvalidInput(f"{path} cannot be read: {error.strerror}.", path=["path"]) from error
@@ -69,17 +68,12 @@ class Lines:
     ) -> None:
         self._raw.close()
 
-    @property
-    def bytes_read(self) -> int:
-        """How much of the file on disk has been read."""
-        return self._raw.tell()
-
     def __iter__(self) -> Iterator[Line]:
-        for number, line in enumerate(self._whole(), 1):
+        for number, line in enumerate(self.whole(), 1):
             yield _decoded(number, line)
 
-    def _whole(self) -> Iterator[bytes]:
-        """Lines with their ends: LF, CR LF or CR. Of one that is too long only the beginning, without an end."""
+    def whole(self) -> Iterator[bytes]:
+        """Lines in bytes, with their ends: LF, CR LF or CR. Of one that is too long the beginning, without an end."""
         rest, cut = b"", False
         for block in self._blocks():
             lines = (rest + block).splitlines(keepends=True)

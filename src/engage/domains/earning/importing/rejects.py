@@ -1,23 +1,26 @@
 """The file of rejected rows: the original columns, then line and reason. Corrected, it can be imported itself.
 
-A row that could not be taken apart stands whole in the first column. Each batch's rows are written out before the
-next batch, so that what is there after a crash can be used; the next import of the same file writes it anew.
+A row that could not be taken apart stands whole in the first column.
 """
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TextIO
+from uuid import UUID
 
 from engage.base.errors import InvalidInput
 from engage.domains.earning.importing.columns import LINE_COLUMN, REASON_COLUMN
-from engage.domains.earning.importing.types import Rejected
+from engage.domains.earning.importing.lines import Lines
+from engage.domains.earning.importing.records import Records
+from engage.domains.earning.importing.types import Record
+from engage.outbox import checkpoints, files
 
 _ENDS = f"{LINE_COLUMN},{REASON_COLUMN}"
+_AT_ONCE = 1000  # results that are read at once
 
 
 def default_rejects_path(path: Path) -> Path:
@@ -26,70 +29,74 @@ def default_rejects_path(path: Path) -> Path:
     return path.with_name(f"{name}.rejected.csv")
 
 
-class Rejects:
-    """Rejected rows on their way to `path`, for a `with` block; there is no file when there are none.
+def check_place(path: Path, source: Path) -> None:
+    """Raise InvalidInput if anything but rejected rows of an earlier import lies at `path`, or it cannot be written.
 
-    Raises InvalidInput when made, if something else lies at `path`, and later if it cannot be written.
+    `source` is the file to be imported, which may itself be one of rejected rows.
     """
-
-    def __init__(self, path: Path, header: list[str]) -> None:
-        self.path = path
-        self.count = 0
-        self._kept = [place for place, name in enumerate(header) if name not in (LINE_COLUMN, REASON_COLUMN)]
-        self._header = [header[place] for place in self._kept]
-        self._file: TextIO | None = None
-        self._remove_former()
-
-    def _remove_former(self) -> None:
-        """Remove the file that an earlier import of the same file left."""
-        try:
-            with self.path.open(encoding="utf-8", newline="") as former:
-                if not former.readline().rstrip("\r\n").endswith(_ENDS):
-                    raise InvalidInput(
-                        f"{self.path} is there and is no file of rejected rows; move it or name another.",
-                        path=["rejects"],
-                    )
-            self.path.unlink()
-        except FileNotFoundError:
-            return
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"{self.path} is there and cannot be replaced.", path=["rejects"]) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def add(self, rejected: Iterable[Rejected]) -> None:
-        """Write rows and have them on disk."""
-        rows = [self._row(one) for one in rejected]
-        if not rows:
-            return
-        try:
-            if self._file is None:
-                self._file = self.path.open("w", encoding="utf-8", newline="")
-                self._write(self._file, [[*self._header, LINE_COLUMN, REASON_COLUMN]])
-            self._write(self._file, rows)
-        except OSError as error:
+    try:
+        with path.open(encoding="utf-8", newline="") as former:
+            ends = former.readline().rstrip("\r\n").endswith(_ENDS)
+        if not ends or path.samefile(source):
             raise InvalidInput(
-                f"Rejected rows cannot be written to {self.path} ({error.strerror}); name another place.",
+                f"{path} is there and is no file of rejected rows of this import; move it or name another.",
                 path=["rejects"],
-            ) from error
-        self.count += len(rows)
+            )
+    except FileNotFoundError:
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise _unwritable(path, "there is no such folder, or it is not yours to write to") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is there and cannot be replaced.", path=["rejects"]) from error
 
-    def _write(self, file: TextIO, rows: list[list[str]]) -> None:
-        csv.writer(file, lineterminator="\n").writerows(rows)
-        file.flush()
-        os.fsync(file.fileno())
 
-    def _row(self, rejected: Rejected) -> list[str]:
-        record = rejected.record
+async def write_rejects(job_id: UUID, path: Path) -> None:
+    """Write the rows that an import has rejected so far to `path`, as its own copy of the file has them.
+
+    Raises InvalidInput if that cannot be written.
+    """
+    [stored] = await files.list_of(job_id)
+    async with files.local_copy(stored.id) as copy:
+        with Lines(copy) as lines:
+            rejects, after = _Rejects(path, Records(lines)), 0
+            while found := await checkpoints.read_results(job_id, after, _AT_ONCE):
+                after = found[-1].row
+                await asyncio.to_thread(rejects.add, {one.row: str(one.detail["reason"]) for one in found})
+
+
+class _Rejects:
+    """Rejected rows on their way from the file to `path`."""
+
+    def __init__(self, path: Path, records: Records) -> None:
+        header = records.header
+        self._path = path
+        self._records = iter(records)
+        self._kept = [place for place, name in enumerate(header) if name not in (LINE_COLUMN, REASON_COLUMN)]
+        self._write("w", [[*(header[place] for place in self._kept), LINE_COLUMN, REASON_COLUMN]])
+
+    def add(self, reasons: Mapping[int, str]) -> None:
+        """Write the rows of these lines, which come after those of the last call."""
+        last, rows = max(reasons), []
+        for record in self._records:
+            if record.line in reasons:
+                rows.append(self._row(record, reasons[record.line]))
+            if record.line >= last:
+                break
+        self._write("a", rows)
+
+    def _write(self, mode: str, rows: Iterable[list[str]]) -> None:
+        try:
+            with self._path.open(mode, encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerows(rows)
+        except OSError as error:
+            raise _unwritable(self._path, str(error.strerror)) from error
+
+    def _row(self, record: Record, reason: str) -> list[str]:
         if record.fault is not None:
-            values = [record.values[0], *[""] * (len(self._header) - 1)]
+            values = [record.values[0], *[""] * (len(self._kept) - 1)]
         else:
             values = [record.values[place] for place in self._kept]
-        return [*values, str(record.line), rejected.reason]
+        return [*values, str(record.line), reason]
+
+
+def _unwritable(path: Path, why: str) -> InvalidInput:
+    return InvalidInput(f"Rejected rows cannot be written to {path} ({why}); name another place.", path=["rejects"])

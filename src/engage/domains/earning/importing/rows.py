@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -12,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from engage.base.errors import InvalidInput
 from engage.domains.earning.importing.columns import Columns
-from engage.domains.earning.importing.types import FIELDS
+from engage.domains.earning.importing.types import FIELDS, Instructions
 from engage.domains.earning.types import PurchaseInput
 from engage.domains.members.types import IdentityRef
 from engage.domains.purchases.types import Order
@@ -26,17 +25,7 @@ _DATE = re.compile(
 _DATES_KEPT = 4096  # a file names the same days over and over
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What holds where a row says nothing. `currency` and `store` None mean the program's and none."""
-
-    identity_channel: str
-    channel: str
-    currency: str | None
-    store: str | None
-
-
-def order_reader(columns: Columns, defaults: Defaults, zone: ZoneInfo) -> Callable[[list[str]], PurchaseInput]:
+def order_reader(columns: Columns, wanted: Instructions, zone: ZoneInfo) -> Callable[[list[str]], PurchaseInput]:
     """A function that makes an order of a row's values; days and times without an offset are those of `zone`.
 
     It raises InvalidInput, with the field, for a text that is none of its kind. Whether the order can be one is
@@ -53,14 +42,14 @@ def order_reader(columns: Columns, defaults: Defaults, zone: ZoneInfo) -> Callab
             "" if place is None else values[place].strip() for place in at
         )
         return PurchaseInput(
-            IdentityRef(defaults.identity_channel, customer),
+            IdentityRef(wanted.identity_channel, customer),
             Order(
                 order_no=order_no,
                 amount=read_amount(amount),
                 purchased_at=date(day),
-                channel=channel or defaults.channel,
-                currency=currency or defaults.currency,
-                store=store or defaults.store,
+                channel=channel or wanted.channel,
+                currency=currency or wanted.currency,
+                store=store or wanted.store,
                 quantity=read_quantity(quantity) if quantity else None,
             ),
         )

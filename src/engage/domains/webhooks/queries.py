@@ -1,0 +1,83 @@
+"""All reads of webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from engage.base import clock
+from engage.base.actor import ADMIN_ROLES, Actor, require
+from engage.base.errors import NotFound
+from engage.base.paging import Page, check_first
+from engage.domains.webhooks.models import WebhookEndpoint
+from engage.domains.webhooks.types import DELIVER, Receiver, WebhookRecord
+from engage.outbox.targets import TargetFigures, load_figures
+
+AFTER_ALL = UUID(int=2**128 - 1)
+"""Above any endpoint: the list begins below it."""
+
+
+async def list_endpoints(actor: Actor, below: UUID, first: int) -> Page[WebhookRecord]:
+    """Endpoints, newest first: the next ones below an id. Raises Forbidden, InvalidInput."""
+    require(actor, ADMIN_ROLES)
+    rows = await WebhookEndpoint.filter(id__lt=below).order_by("-id").limit(check_first(first) + 1)
+    return Page([record_of(row) for row in rows[:first]], len(rows) > first)
+
+
+async def get_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
+    """One endpoint. Raises Forbidden, NotFound."""
+    require(actor, ADMIN_ROLES)
+    row = await WebhookEndpoint.get_or_none(id=endpoint_id)
+    if row is None:
+        raise no_endpoint()
+    return record_of(row)
+
+
+async def load_endpoint_figures(actor: Actor, endpoint_ids: Sequence[UUID]) -> dict[UUID, TargetFigures]:
+    """How endpoints do: failures, and what waits for them. Raises Forbidden."""
+    require(actor, ADMIN_ROLES)
+    found = await load_figures(DELIVER, [str(one) for one in endpoint_ids])
+    return {one: found[str(one)] for one in endpoint_ids}
+
+
+async def find_receiver(endpoint_id: UUID) -> Receiver | None:
+    """What is needed to tell an endpoint something, for the handler; the former secret while it holds."""
+    row = await WebhookEndpoint.get_or_none(id=endpoint_id)
+    if row is None:
+        return None
+    holds = row.former_secret is not None and row.former_until is not None and clock.now() < row.former_until
+    secrets = (row.secret, row.former_secret) if holds else (row.secret,)
+    return Receiver(row.id, row.url, row.state, tuple(one for one in secrets if one is not None))
+
+
+async def find_endpoint(endpoint_id: UUID) -> WebhookRecord | None:
+    """One endpoint if it is there, for jobs."""
+    row = await WebhookEndpoint.get_or_none(id=endpoint_id)
+    return None if row is None else record_of(row)
+
+
+async def load_known(endpoint_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these endpoints there are, for jobs."""
+    found = await WebhookEndpoint.filter(id__in=list(endpoint_ids)).values_list("id", flat=True)
+    return {UUID(str(one)) for one in found}
+
+
+def no_endpoint() -> NotFound:
+    """The refusal of an id that no endpoint has."""
+    return NotFound("There is no such webhook endpoint.", path=["id"])
+
+
+def record_of(row: WebhookEndpoint) -> WebhookRecord:
+    """An endpoint without its secrets."""
+    return WebhookRecord(
+        id=row.id,
+        url=row.url,
+        description=row.description,
+        events=tuple(row.events),
+        state=row.state,
+        disabled_at=row.disabled_at,
+        disabled_reason=row.disabled_reason,
+        former_until=row.former_until,
+        created_at=row.created_at,
+        created_by=row.created_by,
+    )
