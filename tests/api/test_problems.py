@@ -135,7 +135,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("pauseJobKind", "NotFound"): Case(["kind"], {"kind": "nothing"}),
     ("pauseJobKind", "Forbidden"): FORBIDDEN,
     ("resumeJobKind", "InvalidInput"): Case(["kind"], {"kind": "no\0kind"}),
-    ("resumeJobKind", "NotFound"): Case(["kind"], {"target": "nobody"}),
+    ("resumeJobKind", "NotFound"): Case(["target"], {"target": "nobody"}),
     ("resumeJobKind", "Forbidden"): FORBIDDEN,
     ("cancelJob", "InvalidInput"): Case(["id"], {"id": NOBODY}),
     ("cancelJob", "NotFound"): Case(["id"], {"id": job_gid(new_id())}),

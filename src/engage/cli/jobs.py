@@ -201,7 +201,9 @@ def kinds(*, as_json: AsJson = False) -> None:
     else:
         now = clock.now()
         notes = notes_of_lanes(lanes, now)
-        print_lines(*table_of_lanes(lanes, now), *(["", *notes] if notes else []))
+        print_lines(*table_of_lanes(lanes, now))
+        if notes:
+            print_lines("", *notes)
 
 
 @app.command()
