@@ -8,10 +8,12 @@ import secrets
 import socket
 import subprocess
 from pathlib import Path
+from unittest.mock import patch
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from engage.api.relay import global_id
@@ -64,7 +66,9 @@ def typed(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     nothing = {name: None for name in os.environ if name.startswith("ENGAGE_")}
     read_settings.cache_clear()
     try:
-        done = CliRunner().invoke(app, list(words), env={**nothing, "COLUMNS": "200", **settings})
+        # The logs of this process stay those of the tests.
+        with patch("structlog.configure"), capture_logs():
+            done = CliRunner().invoke(app, list(words), env={**nothing, "COLUMNS": "200", **settings})
     finally:
         read_settings.cache_clear()
     return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)

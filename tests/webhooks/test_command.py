@@ -43,7 +43,7 @@ class Terminal:
 @pytest.fixture
 def terminal(config: Settings, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     # Logs that are set up for a command would stay so for the tests after these.
-    monkeypatch.setattr("engage.cli.webhooks.set_up_logs", lambda _config: None)
+    monkeypatch.setattr("engage.cli.connecting.set_up_logs", lambda _config: None)
     return Terminal(config)
 
 

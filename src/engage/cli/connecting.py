@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from engage.base import db
 from engage.base.errors import Refusal, Unavailable
+from engage.base.logs import set_up_logs
 from engage.base.settings import Settings, settings
 from engage.cli.environment import fail
 from engage.migrations import is_current
@@ -17,7 +18,11 @@ T = TypeVar("T")
 
 
 def with_database(config: Settings, work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` connected to a database of this version; outages and refusals end the program with a sentence."""
+    """Run `work` connected to a database of this version; outages and refusals end the program with a sentence.
+
+    What is logged meanwhile is shown only where it is an error: the command itself says what it has done.
+    """
+    set_up_logs(config.model_copy(update={"log_level": "error", "development": True}))
 
     async def inside() -> T:
         async with connected(config, "engage-cli"):

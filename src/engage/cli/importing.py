@@ -16,7 +16,6 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from engage.base.actor import SYSTEM
-from engage.base.logs import set_up_logs
 from engage.cli.connecting import with_database
 from engage.cli.environment import configured, console, errors, fail
 from engage.domains.earning.importing import FIELDS, ImportSummary, Instructions, import_here, request_import
@@ -90,7 +89,6 @@ def purchases(
     if background:
         _tell_asked(with_database(config, request_import(SYSTEM, file, wanted)))
         return
-    set_up_logs(config.model_copy(update={"log_level": "error", "development": True}))
     with _shown() as told:
         summary = with_database(config, _import(file, wanted, rejects, told))
     _tell(summary, program)

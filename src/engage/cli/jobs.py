@@ -13,7 +13,6 @@ import typer
 from engage.base import clock
 from engage.base.actor import SYSTEM
 from engage.base.errors import InvalidInput
-from engage.base.logs import set_up_logs
 from engage.cli.connecting import with_database
 from engage.cli.environment import configured, console, errors, fail
 from engage.cli.job_results import Results, print_results
@@ -238,9 +237,7 @@ def watch(
 
 
 def _connected(work: Coroutine[Any, Any, T]) -> T:
-    config = configured()
-    set_up_logs(config.model_copy(update={"log_level": "error", "development": True}))
-    return with_database(config, work)
+    return with_database(configured(), work)
 
 
 async def _of_known(kind: str, target: str | None, work: Coroutine[Any, Any, T]) -> T:

@@ -11,7 +11,6 @@ import typer
 
 from engage.base.actor import SYSTEM
 from engage.base.errors import InvalidInput
-from engage.base.logs import set_up_logs
 from engage.base.paging import PAGE_SIZE_MAX
 from engage.base.sealing import CannotUnseal
 from engage.base.settings import settings
@@ -124,7 +123,6 @@ def _connected(work: Coroutine[Any, Any, T]) -> T:
         config = configured()
         if not settings().database_url:  # an `engage dev`, whose worker may post to this machine
             config = config.model_copy(update={"webhook_private_addresses": True})
-        set_up_logs(config.model_copy(update={"log_level": "error", "development": True}))
         return with_database(config, work)
     except CannotUnseal as error:
         fail(str(error))
