@@ -15,16 +15,18 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import orjson
-
-from engage.base import clock, db
-from engage.base.errors import NotFound, Unavailable
-from engage.outbox import rows
+from engage.base import clock
+from engage.base.actor import SYSTEM
+from engage.base.errors import Unavailable
+from engage.outbox import checkpoints, rows
 from engage.outbox.asking import Asked
+from engage.outbox.errors import JobNotCancellable
 from engage.outbox.execute import Executor
 from engage.outbox.limits import Limits
+from engage.outbox.queries import get_job
 from engage.outbox.registry import present
 from engage.outbox.runs import WAITED_FOR
+from engage.outbox.service import cancel_job
 from engage.outbox.types import JobState, Progress
 
 HOLD_S = 15.0
@@ -37,25 +39,6 @@ LOOK_EVERY_S = 0.25
 FIRST_LEASE = 1  # of a row that was asked for with `hold_s`
 
 ENDED = frozenset({JobState.DONE, JobState.CANCELLED, JobState.DEAD})
-
-_LOOK = """
-    SELECT CASE WHEN o.dead_at IS NOT NULL THEN 'DEAD'
-                WHEN o.finished_at IS NOT NULL AND o.cancel_asked_at IS NOT NULL THEN 'CANCELLED'
-                WHEN o.finished_at IS NOT NULL THEN 'DONE'
-                WHEN o.leased_until > $2 THEN 'RUNNING'
-                WHEN o.due_at > $2 THEN 'WAITING' ELSE 'READY' END AS state,
-           o.last_error, r.state AS kept, r.steps, r.rows_done, r.rows_failed, r.rows_total, r.worked_ms, r.began_at,
-           r.told_at
-      FROM outbox o JOIN job_runs r ON r.id = o.id WHERE o.id = $1
-"""
-
-_CANCEL = """
-    UPDATE outbox SET cancel_asked_at = coalesce(cancel_asked_at, $2),
-           finished_at = CASE WHEN leased_until > $2 THEN NULL ELSE $2::timestamptz END,
-           leased_until = CASE WHEN leased_until > $2 THEN leased_until END
-     WHERE id = $1 AND finished_at IS NULL AND dead_at IS NULL
-       AND (cancel_asked_at IS NULL OR leased_until IS NULL OR leased_until <= $2)
-"""
 
 _GOES_ON = "a worker goes on with the job, and so does the same command."
 
@@ -140,13 +123,9 @@ class _Here:
                     await self._wake.wait()
 
     async def _look(self) -> JobSeen:
-        row = await db.fetch_row(_LOOK, self._id, clock.now())
-        if row is None:
-            raise NotFound("There is no such job.")
-        state, error, kept, *figures = row
-        seen = JobSeen(
-            self._id, JobState(state), Progress(*figures), orjson.loads(kept), error, self._executor.held > 0
-        )
+        job, kept = await get_job(SYSTEM, self._id), await checkpoints.read(self._id)
+        progress = job.progress or Progress()
+        seen = JobSeen(self._id, job.state, progress, kept.state, job.last_error, self._executor.held > 0)
         self._answered = time.monotonic()
         if self._seen is None or self._seen.progress.steps != seen.progress.steps:
             self._moved = self._answered
@@ -159,7 +138,8 @@ class _Here:
             return
         now = clock.now()
         if self._stop.is_set():
-            await db.execute(_CANCEL, self._id, now)
+            with suppress(JobNotCancellable):  # it has just ended
+                await cancel_job(SYSTEM, self._id)
         elif seen.state is JobState.READY and not self._executor.held:
             claim = await rows.claim_one(self._id, now=now, until=now + self._lease)
             if claim is not None:

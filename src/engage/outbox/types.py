@@ -35,13 +35,13 @@ class Progress:
     `worked_ms` is the time of the steps that committed, in all attempts; `told_at` that of the last one.
     """
 
-    steps: int
-    rows_done: int
-    rows_failed: int
-    rows_total: int | None
-    worked_ms: int
-    began_at: datetime | None
-    told_at: datetime | None
+    steps: int = 0
+    rows_done: int = 0
+    rows_failed: int = 0
+    rows_total: int | None = None
+    worked_ms: int = 0
+    began_at: datetime | None = None
+    told_at: datetime | None = None
 
     @property
     def rows_per_s(self) -> float | None:
