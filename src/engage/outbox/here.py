@@ -99,12 +99,11 @@ class _Here:
         self._wake = wake
         self._stop = stop
         self._lease = lease
-        self._seen: JobSeen | None = None
+        self._seen = JobSeen(job_id, JobState.READY, Progress())
         self._answered = self._moved = time.monotonic()
 
     async def to_its_end(self, told: Told) -> JobSeen:
         """Look again and again until it has ended; run it when nobody does."""
-        seen: JobSeen | None
         while True:
             self._wake.clear()
             try:
@@ -114,10 +113,9 @@ class _Here:
                 seen = self._away(error)
             else:
                 self._check_moving(looked)
-            if seen is not None:
-                told(seen)
-                if seen.state in ENDED:
-                    return seen
+            told(seen)
+            if seen.state in ENDED:
+                return seen
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._wake.wait()
@@ -127,7 +125,7 @@ class _Here:
         progress = job.progress or Progress()
         seen = JobSeen(self._id, job.state, progress, kept.state, job.last_error, self._executor.held > 0)
         self._answered = time.monotonic()
-        if self._seen is None or self._seen.progress.steps != seen.progress.steps:
+        if self._seen.progress.steps != seen.progress.steps:
             self._moved = self._answered
         self._seen = seen
         return seen
@@ -154,11 +152,11 @@ class _Here:
                 f"Nothing is lost or done twice: {_GOES_ON}"
             )
 
-    def _away(self, error: BaseException) -> JobSeen | None:
+    def _away(self, error: BaseException) -> JobSeen:
         """The job as it was last seen, while the database is away. Raises Unavailable when that is too long ago."""
         if time.monotonic() - self._answered > PATIENCE_S:
             raise Unavailable(
                 f"PostgreSQL has not answered for {PATIENCE_S:.0f} seconds ({type(error).__name__}). "
                 f"When it is well again, nothing is lost or done twice: {_GOES_ON}"
             ) from error
-        return None if self._seen is None else replace(self._seen, away=True)
+        return replace(self._seen, away=True)
