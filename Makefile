@@ -1,6 +1,7 @@
 # Everything a newcomer needs: `make dev` and `make test`. Only Python >= 3.11 and make have to be there.
 PYTHON ?= python3
 ARGS   ?=
+WORKERS ?= 3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
@@ -12,19 +13,19 @@ STAMP  := $(VENV)/.installed
 # Empty where .venv must be made anew: never finished, moved with its folder, or made by a Python that is gone.
 WHOLE   = $(shell [ "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" ] && $(BIN)/python -c '' 2>/dev/null && echo yes)
 
-.PHONY: help install dev test lint check prove bench schema format lock clean rebuild
+.PHONY: help install dev test lint check prove bench conformance fuzz schema migrations format lock clean rebuild
 .NOTPARALLEL:
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv and install what requirements.lock names
 
 dev: install ## start everything and print where it is (ARGS="--port 8001 --data-dir other")
 	@exec $(BIN)/engage dev $(ARGS)
 
-test: install ## run all tests on embedded services (ARGS="-k ledger")
-	$(BIN)/python -m pytest $(ARGS)
+test: install ## run all tests on embedded services (ARGS="-k ledger", WORKERS=0 for one process)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: install ## format, lint, types and import contracts
 	$(BIN)/ruff format --check .
@@ -36,14 +37,24 @@ lint: install ## format, lint, types and import contracts
 check: lint test ## all that has to pass before a change lands (`make test check` runs the tests once)
 
 prove: install ## the long profile of the tests: kill -9 rounds, long property runs
-	$(BIN)/python -m pytest -m "long or not long" --hypothesis-profile=long $(ARGS)
+	$(BIN)/python -m pytest -m "long or not long" --hypothesis-profile=long -o faulthandler_timeout=1800 $(ARGS)
 
 bench: install ## measure ratios against references in the same run (ARGS="spend profile")
 	$(BIN)/python -m bench $(ARGS)
 
+conformance: install ## run the audits and reference clients of npm against it (needs Node.js 20)
+	$(BIN)/python -m tests.conformance $(ARGS)
+
+fuzz: install ## send 2,000 generated operations to a running engage (ARGS="--cases 20000")
+	$(PIP) install --require-hashes -r tests/fuzz/requirements.lock
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
 schema: install ## write schema.graphql anew
 	$(BIN)/engage schema > schema.graphql.new
 	@mv schema.graphql.new schema.graphql
+
+migrations: install ## write the SQL of migrations that are new
+	$(BIN)/python -m engage.migrations
 
 format: install ## format and fix what can be fixed
 	$(BIN)/ruff format .
@@ -53,6 +64,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: install ## write the lock files anew from pyproject.toml (ARGS="--upgrade")
 	$(LOCK) $(ARGS) --extra embedded --extra dev pyproject.toml -o requirements.lock
 	$(LOCK) $(ARGS) --constraint requirements.lock pyproject.toml -o deploy/requirements.lock
+	$(LOCK) $(ARGS) --constraint requirements.lock --extra fuzz pyproject.toml -o tests/fuzz/requirements.lock
 	echo hatchling | $(LOCK) $(ARGS) --constraint requirements.lock - -o deploy/build.lock
 
 clean: ## remove the virtual environment and the development data

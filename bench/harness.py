@@ -29,6 +29,8 @@ from engage.wiring import connected
 
 ROUNDS = 5
 CONNECTIONS = 16
+SETTINGS = {"jit": "off", "plan_cache_mode": "force_generic_plan", "timezone": "UTC"}  # as engage's own connections
+SCALE = float(os.environ.get("BENCH_SCALE", "1"))  # 0.05 for a quick try
 console = Console()
 
 
@@ -87,15 +89,7 @@ class Environment:
     async def process(self, config: Settings, *command: str, ready: str = "/readyz") -> AsyncIterator[int]:
         """A child process that serves HTTP at a free port; gives the port."""
         port = free_port()
-        environment = os.environ | {
-            "ENGAGE_DATABASE_URL": config.database_url,
-            "ENGAGE_REDIS_URL": config.redis_url,
-            "ENGAGE_REDIS_PREFIX": config.redis_prefix,
-            "ENGAGE_JWT_SECRET": config.jwt_secret.get_secret_value(),
-            "ENGAGE_POOL_SIZE_MAX": str(CONNECTIONS),
-            "ENGAGE_PORT": str(port),
-            "ENGAGE_LOG_LEVEL": "warning",
-        }
+        environment = variables(config) | {"ENGAGE_PORT": str(port)}
         child = start(command[-1], [sys.executable, "-m", *command], env=environment)
         try:
             await _until_ready(child, f"http://127.0.0.1:{port}{ready}")
@@ -104,7 +98,7 @@ class Environment:
             await asyncio.to_thread(stop, child)
 
     async def pgbench(self, config: Settings, script: str, seconds: float) -> float:
-        """Transactions a second of a pgbench script over as many connections as ours has."""
+        """Transactions a second of a pgbench script over as many connections as ours has, with the same settings."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "script.sql"
             file.write_text(script)
@@ -112,12 +106,30 @@ class Environment:
                 _pgbench(), "--no-vacuum", "-M", "prepared", "-c", str(CONNECTIONS), "-j", "1",
                 "-T", str(max(1, round(seconds))), "-f", str(file), config.database_url,
                 stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                env=os.environ | {"PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())},
             )  # fmt: skip
             output, errors = await process.communicate()
         if process.returncode:
             raise RuntimeError(errors.decode())
         line = next(line for line in output.decode().splitlines() if line.startswith("tps"))
         return float(line.split()[2])
+
+
+def variables(config: Settings) -> dict[str, str]:
+    """The environment of a child process that works with these settings."""
+    return os.environ | {
+        "ENGAGE_DATABASE_URL": config.database_url,
+        "ENGAGE_REDIS_URL": config.redis_url,
+        "ENGAGE_REDIS_PREFIX": config.redis_prefix,
+        "ENGAGE_JWT_SECRET": config.jwt_secret.get_secret_value(),
+        "ENGAGE_POOL_SIZE_MAX": str(CONNECTIONS),
+        "ENGAGE_LOG_LEVEL": "warning",
+    }
+
+
+def sized(full: int) -> int:
+    """How many of something there are to be at this scale: `full`, unless BENCH_SCALE says less."""
+    return max(1, round(full * SCALE))
 
 
 def _pgbench() -> str:

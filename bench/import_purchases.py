@@ -21,7 +21,6 @@ from engage.domains.earning.importing import Instructions, import_here
 from engage.wiring import connected
 
 NAME = "import_purchases"
-DESCRIPTION = "orders per second of `engage import purchases`"
 BAR = 0.6
 
 DATA = Path(__file__).parent.parent / "data" / "cdnow_purchases.csv.gz"
@@ -116,7 +115,7 @@ async def run(environment: Environment) -> list[Row]:
                 rounds = await alternate(lambda: measured(next(files)), lambda: reference.take(next(theirs)))
         finally:
             await reference.close()
-    await _same_totals(ours_config, reference_config)
+    await same_totals(ours_config, reference_config)
     return [Row("import of purchases", "/s", *rounds, bar=BAR)]
 
 
@@ -127,7 +126,7 @@ def _written(folder: Path, header: bytes, parts: list[list[bytes]]) -> Iterator[
         yield file
 
 
-async def _same_totals(*configs: Settings) -> None:
+async def same_totals(*configs: Settings) -> None:
     """Both have done the same work: as many rows of each kind, and the same figures."""
     found = []
     for config in configs:

@@ -1,4 +1,7 @@
-"""spendPoints over HTTP and through the service, against pgbench on the same SQL function; many members and one."""
+"""Spending and earning, against pgbench on the same SQL functions; many members and one.
+
+By the service over 16 connections each (the bar: 0.65; one autocommit statement a command), and over HTTP.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -13,7 +17,7 @@ import orjson
 
 from bench.harness import CONNECTIONS, Environment, Row, alternate
 from bench.load import Load, post
-from bench.people import MEMBER_SQL, MEMBERS, make_members, member_id
+from bench.people import EARN, MEMBERS, SPEND, make_members, member_id
 from engage.api.relay import global_id
 from engage.base import crypto
 from engage.base.actor import Actor, Role
@@ -22,6 +26,7 @@ from engage.domains.ledger import service
 from engage.wiring import connected
 
 SECONDS = 2.0
+ACTOR = Actor("bench", Role.SERVICE)
 QUERY = """mutation Spend($input: SpendPointsInput!) {
   spendPoints(input: $input) {
     ... on SpendPointsPayload { transferId position balance { available } }
@@ -29,13 +34,17 @@ QUERY = """mutation Spend($input: SpendPointsInput!) {
   }
 }"""
 
+Command = Callable[[UUID], Awaitable[object]]
 
-def _script(last: int) -> str:
-    return (
-        f"\\set n random(1, {last})\n"
-        "SELECT engage.ledger_spend(gen_random_uuid(), '\\x00', now() + '30 days', engage.uuid7(now()),"
-        f" engage.uuid7(now()), {MEMBER_SQL}, 'default', 1, 'REDEMPTION', NULL, NULL, 'bench', now(), '{{}}');\n"
-    )
+
+async def spend(member: UUID) -> None:
+    """Spend one point."""
+    await service.spend_points(ACTOR, member_id=member, program="default", amount=1, idempotency_key=uuid4().hex)
+
+
+async def earn(member: UUID) -> None:
+    """Earn one."""
+    await service.earn_points(ACTOR, member_id=member, program="default", amount=1, idempotency_key=uuid4().hex)
 
 
 async def run(environment: Environment) -> list[Row]:
@@ -46,8 +55,18 @@ async def run(environment: Environment) -> list[Row]:
     for name, last in (("5,000 members", MEMBERS), ("one hot member", 1)):
         async with environment.process(config, "engage.cli", "serve") as port:
             rows.append(await _over_http(environment, config, port, name, last))
-        rows.append(await _by_service(environment, config, name, last))
+        async with connected(config, "engage-bench"):
+            rows.append(
+                await _by_service(environment, config, f"spend_points by the service, {name}", spend, SPEND, last)
+            )
+            rows.append(
+                await _by_service(environment, config, f"earn_points by the service, {name}", earn, EARN, last)
+            )
     return rows
+
+
+def _script(statement: str, last: int) -> str:
+    return f"\\set n random(1, {last})\n{statement};\n"
 
 
 async def _over_http(environment: Environment, config: Settings, port: int, name: str, last: int) -> Row:
@@ -64,33 +83,29 @@ async def _over_http(environment: Environment, config: Settings, port: int, name
         return await Load(port, request, b'"transferId"', SECONDS).run()
 
     async def reference() -> float:
-        return await environment.pgbench(config, _script(last), SECONDS)
+        return await environment.pgbench(config, _script(SPEND, last), SECONDS)
 
     return Row(
         f"spendPoints over HTTP, {name}", "/s", *await alternate(ours, reference), bar=0.40 if last > 1 else None
     )
 
 
-async def _by_service(environment: Environment, config: Settings, name: str, last: int) -> Row:
-    actor = Actor("bench", Role.SERVICE)
-
-    async def spender(until: float) -> int:
+async def _by_service(
+    environment: Environment, config: Settings, what: str, command: Command, statement: str, last: int
+) -> Row:
+    async def client(until: float) -> int:
         done = 0
         while time.perf_counter() < until:
-            member: UUID = member_id(random.randint(1, last))
-            await service.spend_points(
-                actor, member_id=member, program="default", amount=1, idempotency_key=uuid4().hex
-            )
+            await command(member_id(random.randint(1, last)))
             done += 1
         return done
 
     async def ours() -> float:
         began = time.perf_counter()
-        counts = await asyncio.gather(*(spender(began + SECONDS) for _ in range(CONNECTIONS)))
+        counts = await asyncio.gather(*(client(began + SECONDS) for _ in range(CONNECTIONS)))
         return sum(counts) / (time.perf_counter() - began)
 
     async def reference() -> float:
-        return await environment.pgbench(config, _script(last), SECONDS)
+        return await environment.pgbench(config, _script(statement, last), SECONDS)
 
-    async with connected(config, "engage-bench"):
-        return Row(f"spend_points by the service, {name}", "/s", *await alternate(ours, reference))
+    return Row(what, "/s", *await alternate(ours, reference), bar=0.65)

@@ -1,7 +1,7 @@
 """What all tests stand on: real PostgreSQL and Redis, a database of its own for each test module.
 
 Embedded servers are started unless ENGAGE_DATABASE_URL and ENGAGE_REDIS_URL name real ones (whose user may create
-databases). Everything is named at random, so that the suite can run twice on one machine at once.
+databases and roles). Everything is named at random, so that the suite can run twice on one machine at once.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from engage.base import db
 from engage.base.settings import Settings
 from engage.embedded import running
 from engage.migrations import migrate, orm_config
+
+os.environ.pop("COLUMNS", None)  # a console that is made while it is set keeps that width, whatever a test says
 
 hypothesis.settings.register_profile("default", max_examples=30, deadline=None)
 hypothesis.settings.register_profile("long", max_examples=2000, deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import asyncpg
 import orjson
@@ -12,22 +13,27 @@ from prometheus_client import Counter, Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from engage.api.browsers import for_browsers
+from engage.api.documents import Documents, read_manifest
 from engage.api.http import GraphQLOverHTTP
-from engage.api.schema import build_schema
+from engage.api.schema import Schema, build_schema
 from engage.api.sockets import GraphQLOverWebSocket
-from engage.base import crypto, db
+from engage.base import db
+from engage.base.bearers import Bearers
 from engage.base.errors import Unavailable
 from engage.base.metrics import REGISTRY
-from engage.base.settings import Settings
+from engage.base.settings import Settings, listed
 from engage.migrations import is_current
 from engage.outbox.routed import routes_known
 from engage.realtime.broker import Broker
 from engage.realtime.hub import Hub
-from engage.wiring import connected
+from engage.wiring import connected, warn_of_rights
 
 READY_TIMEOUT_S = 2.0
 
@@ -39,9 +45,10 @@ class Gateway:
     """One gateway process: what lives from its start to its end."""
 
     def __init__(self, config: Settings) -> None:
-        crypto.check_secret(config)
         self.config = config
+        self.bearers = Bearers(config)
         self.schema = build_schema()
+        self.documents = Documents(config, _trusted(config, self.schema))
         self._hub: Hub | None = None
 
     def hub(self) -> Hub:
@@ -54,6 +61,7 @@ class Gateway:
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         """Connect, serve, and end what is open in order."""
         async with connected(self.config, "engage-gateway"):
+            await warn_of_rights(self.config)
             broker = Broker(self.config.redis_url, self.config.redis_prefix)
             broker.start()
             self._hub = Hub.of(broker, self.config)
@@ -64,6 +72,8 @@ class Gateway:
                     yield
             finally:
                 await self._hub.close("This server is restarting; connect again and resume.")
+                await self.documents.close()
+                await self.bearers.close()
                 await broker.stop()
 
     async def healthz(self, _request: Request) -> Response:
@@ -96,13 +106,26 @@ class Gateway:
         return "ok"
 
 
+def _trusted(config: Settings, schema: Schema) -> dict[str, str]:
+    """The documents that are registered. Raises ValueError for a file, or a document, that will not do."""
+    if not config.trusted_documents:
+        if config.trusted_documents_only:
+            raise ValueError("ENGAGE_TRUSTED_DOCUMENTS_ONLY is set: name the file in ENGAGE_TRUSTED_DOCUMENTS.")
+        return {}
+    found = read_manifest(Path(config.trusted_documents))
+    for name, text in found.items():
+        if errors := schema.faults(text):
+            raise ValueError(f"{config.trusted_documents}: the document {name} does not fit: {errors[0].message}")
+    return found
+
+
 def create_app(config: Settings) -> Starlette:
     """The application of one gateway process.
 
-    Raises ValueError with what to do when the signing secret is missing or short.
+    Raises ValueError with what to do when the signing secret is missing or short, or a trusted document will not do.
     """
     gateway = Gateway(config)
-    over_http = GraphQLOverHTTP(gateway.schema, config, gateway.hub)
+    over_http = GraphQLOverHTTP(gateway.schema, config, gateway.hub, gateway.documents, gateway.bearers)
 
     async def respond(request: Request) -> Response:
         response = await over_http.respond(request)
@@ -112,9 +135,16 @@ def create_app(config: Settings) -> Starlette:
     return Starlette(
         routes=[
             Route("/graphql", respond, methods=["GET", "POST"]),
-            WebSocketRoute("/graphql", GraphQLOverWebSocket(gateway.schema, config, gateway.hub)),
+            WebSocketRoute(
+                "/graphql",
+                GraphQLOverWebSocket(gateway.schema, config, gateway.hub, gateway.documents, gateway.bearers),
+            ),
             Route("/healthz", gateway.healthz),
             Route("/readyz", gateway.readyz),
         ],
         lifespan=gateway.lifespan,
+        middleware=[
+            Middleware(ProxyHeadersMiddleware, trusted_hosts=listed(config.trusted_proxies)),
+            *for_browsers(config),
+        ],
     )

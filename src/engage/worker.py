@@ -36,7 +36,7 @@ from engage.outbox.routed import routes_known
 from engage.outbox.scheduler import Scheduler
 from engage.outbox.watchdog import Watchdog
 from engage.realtime.broker import Broker
-from engage.wiring import connected
+from engage.wiring import connected, warn_of_rights
 
 SPARE_CONNECTIONS = 4
 """Of the database pool, for relay, scheduler, heartbeats and failures to be written."""
@@ -159,6 +159,7 @@ async def run_worker(
     bounds = replace(given, concurrency=max(1, min(given.concurrency, config.pool_size_max - SPARE_CONNECTIONS)))
     application = f"engage-worker {secrets.token_hex(4)}"  # no other process's sessions are named so
     async with connected(config, application), routes_known():
+        await warn_of_rights(config)
         await _work(config, stop, bounds, application if owns_process else None)
 
 

@@ -18,6 +18,7 @@ from engage.app import create_app
 from engage.base.actor import Role
 from engage.base.crypto import issue_token
 from engage.base.settings import Settings
+from engage.cli.serving import server_of
 from engage.realtime.hub import Hub
 from tests.api.clients import DEADLINE_S
 
@@ -65,20 +66,7 @@ class Gateway:
 async def serving(config: Settings) -> AsyncIterator[Gateway]:
     """Serve on a free port while the block runs."""
     app = create_app(config)
-    server = Server(
-        uvicorn.Config(
-            app,
-            host="127.0.0.1",
-            port=0,
-            http="httptools",
-            ws="websockets-sansio",
-            ws_max_size=config.body_size_max,
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=5,
-        )
-    )
+    server = Server(server_of(app, config, host="127.0.0.1", port=0, lifespan="on", timeout_graceful_shutdown=5))
     running = asyncio.create_task(server.serve(), name="gateway")
     try:
         async with asyncio.timeout(DEADLINE_S):

@@ -18,9 +18,10 @@ from graphql import (
 from engage.api.relay import global_id
 from engage.api.schema import build_schema
 from engage.base.ids import new_id
-from tests.api import hooks
+from tests.api import corrections, hooks, previews
 from tests.api.clients import Json
 from tests.api.conftest import Person, new_key
+from tests.api.ledger_inputs import LEDGER
 from tests.api.promised import DEAD, KIND, WAITING, job_gid
 
 SCHEMA = build_schema()._schema
@@ -32,17 +33,6 @@ def _person(member: Person) -> Json:
     return {"channel": "card", "identifier": member.card}
 
 
-def _points(member: Person) -> Json:
-    return {
-        "memberId": member.gid,
-        "amount": 1,
-        "idempotencyKey": new_key(),
-        "program": "default",
-        "reason": "CORRECTION",
-        "cause": {"type": "order", "id": "7"},
-    }
-
-
 VALID: dict[str, Callable[[Person], Json]] = {
     "registerMember": lambda _: {
         "identities": [{"channel": "phone", "identifier": new_key()}],
@@ -50,12 +40,30 @@ VALID: dict[str, Callable[[Person], Json]] = {
         "locale": "en",
         "birthday": "1990-02-28",
     },
-    "earnPoints": lambda member: {
-        **_points(member),
-        "usableAt": "2026-01-01T00:00:00Z",
-        "expiresAt": "2099-01-01T00:00:00Z",
+    "requestBulkPoints": lambda member: {
+        "operation": "EARN",
+        "rows": [
+            {
+                "rowKey": "1",
+                "memberId": member.gid,
+                "amount": 1,
+                "reason": "BIRTHDAY",
+                "cause": {"type": "campaign", "id": "7"},
+                "usableAt": "2026-01-01T00:00:00Z",
+                "expiresAt": "2099-01-01T00:00:00Z",
+                "note": "from Ann",
+            }
+        ],
+        "idempotencyKey": new_key(),
+        "program": "default",
+        "reason": "CORRECTION",
     },
-    "spendPoints": _points,
+    "approveBulkPoints": lambda _: {"id": job_gid(corrections.GOOD)},
+    "rejectBulkPoints": lambda _: {"id": job_gid(corrections.BAD)},
+    "previewExpiryChange": lambda _: {"version": 1, "program": previews.PROGRAM, "notice": "P1D"},
+    "applyExpiryChange": lambda _: {"previewId": previews.preview_gid(previews.PRESENT)},
+    "freezeMember": lambda member: {"memberId": member.gid, "reason": "ACCOUNT_TAKEOVER"},
+    "thawMember": lambda member: {"memberId": member.gid, "reason": "OWNER_CONFIRMED"},
     "recordPurchase": lambda member: {
         "orderNo": new_key(),
         "member": _person(member),
@@ -78,6 +86,31 @@ VALID: dict[str, Callable[[Person], Json]] = {
     },
     "createStore": lambda _: {"program": "default", "code": new_key(), "name": "Shop"},
     "createChannel": lambda _: {"code": new_key(), "name": "Kiosk"},
+    "publishPointsPolicy": lambda _: {
+        "idempotencyKey": new_key(),
+        "program": "default",
+        "effectiveAt": "2099-01-01T00:00:00Z",
+        "policy": {
+            "expiryKind": "ROLLING",
+            "expiryAfter": "P12M",
+            "expiryRound": "MONTH",
+            "expiryActivities": ["EARN"],
+            "returnedKind": "REISSUED",
+            "returnedGrace": "P7D",
+            "holdLongest": "P14D",
+            "giftDailyPoints": 1000,
+            "giftDailyCount": 3,
+            "giftFeePerMille": 10,
+            "giftFeeFixed": 1,
+            "giftExpiry": "RENEW",
+            "giftAcceptWithin": "P3D",
+            "giftHopsMax": 2,
+            "exchangeExpiry": "KEEP",
+            "adjustAloneMax": 500,
+            "topUpBonus": [{"fromAmount": "100", "perMille": 50, "fixed": "0.50"}],
+            "topUpBonusValidFor": "P1Y",
+        },
+    },
     "markMessagesRead": lambda member: {
         "memberId": member.gid,
         "messageIds": [global_id("Message", new_id())],
@@ -105,6 +138,7 @@ VALID: dict[str, Callable[[Person], Json]] = {
         "afterPosition": 1,
     },
     "testWebhook": lambda _: {"id": hooks.endpoint_gid(hooks.PRESENT)},
+    **LEDGER,
 }
 
 
@@ -120,9 +154,14 @@ def extras(problem: GraphQLObjectType) -> list[str]:
     return [field for field in problem.fields if field not in {"code", "message", "path"}]
 
 
+def _selection(problem: GraphQLObjectType) -> str:
+    money = {name for name in extras(problem) if get_named_type(problem.fields[name].type).name == "Money"}
+    return " ".join(f"{name} {{ amount currency }}" if name in money else name for name in extras(problem))
+
+
 def document(name: str) -> str:
     """A mutation that asks for all that any problem tells."""
-    more = "\n".join(f"... on {one.name} {{ {' '.join(extras(one))} }}" for one in problems(name) if extras(one))
+    more = "\n".join(f"... on {one.name} {{ {_selection(one)} }}" for one in problems(name) if extras(one))
     return f"""mutation ($input: {name[0].upper()}{name[1:]}Input!) {{ {name}(input: $input) {{
         __typename ... on Problem {{ code message path }} {more} }} }}"""
 

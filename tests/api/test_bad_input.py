@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from graphql import GraphQLEnumType
 
 from engage.api.relay import global_id
 from engage.base.actor import SYSTEM
@@ -19,7 +20,10 @@ from engage.domains.members import service as members
 from tests.api import hooks
 from tests.api.clients import MEDIA_TYPE, Answer, HttpClient, Json, read
 from tests.api.conftest import People, Person
-from tests.api.inputs import VALID, Place, document, leaves, replaced
+from tests.api.corrections import put_corrections
+from tests.api.inputs import SCHEMA, VALID, Place, document, leaves, replaced
+from tests.api.ledger_inputs import make_ready
+from tests.api.previews import put_previews
 from tests.api.promised import DONE, job_gid, put_jobs
 from tests.api.tables import everything
 
@@ -59,9 +63,17 @@ VALUES: dict[str, list[Any]] = {
     "Points": NUMBERS,
     "Amount": NUMBERS,
     "Int": NUMBERS,
+    "Boolean": [True, False, "", "true", 1, [], {}, None],
     "DateTime": MOMENTS,
     "Date": MOMENTS,
 }
+
+
+def values_of(kind: str) -> list[Any]:
+    """Values to try for a type; of an enum each of its own, too."""
+    type_ = SCHEMA.type_map[kind]
+    return [*type_.values, *TEXTS, 5, True, [], {}, None] if isinstance(type_, GraphQLEnumType) else VALUES[kind]
+
 
 LENGTH_MAX = 500
 """A message tells what is wrong; it does not send a long value back."""
@@ -75,6 +87,8 @@ async def member(people: People) -> Person:
     await members.create_store(SYSTEM, program="default", code="corner", name="The corner shop")
     await put_jobs()
     await hooks.put_webhooks()
+    await put_previews()
+    await put_corrections()
     return await people.new(1000)
 
 
@@ -96,6 +110,7 @@ def check(answer: Answer) -> str:
 
 @pytest.mark.parametrize("name", VALID)
 async def test_the_valid_input_is_taken(http: HttpClient, people: People, member: Person, name: str) -> None:
+    await make_ready(name, member)
     answer = await http.ask(document(name), {"input": VALID[name](member)}, token=people.admin)
     assert check(answer) == "taken", answer.body
 
@@ -104,8 +119,9 @@ async def test_the_valid_input_is_taken(http: HttpClient, people: People, member
 async def test_no_value_is_a_fault_of_ours(
     http: HttpClient, people: People, member: Person, name: str, place: Place, kind: str
 ) -> None:
+    await make_ready(name, member)
     before = await everything()
-    for value in VALUES[kind]:
+    for value in values_of(kind):
         given = replaced(VALID[name](member), place, value)
         outcome = check(await http.ask(document(name), {"input": given}, token=people.admin))
         if isinstance(value, str) and "\0" in value and place[-1] not in HASHED:
@@ -157,16 +173,19 @@ async def test_what_is_no_number_is_a_bad_request(
 @pytest.mark.parametrize(
     ("name", "place", "items"),
     [
-        ("registerMember", ("identities",), [{"channel": "card", "identifier": f"X-{n}"} for n in range(3000)]),
-        ("recordPurchase", ("lines",), [{"item": "TEA", "quantity": 1, "amount": 1}] * 3000),
-        ("markMessagesRead", ("messageIds",), [global_id("Message", new_id())] * 3000),
+        ("registerMember", ("identities",), [{"channel": "card", "identifier": f"X-{n}"} for n in range(21)]),
+        ("recordPurchase", ("lines",), [{"item": "TEA", "quantity": 1, "amount": 1}] * 201),
+        ("markMessagesRead", ("messageIds",), [global_id("Message", new_id())] * 101),
         ("registerMember", ("identities",), []),
         ("markMessagesRead", ("messageIds",), []),
         ("retryJobs", ("ids",), [job_gid(new_id()) for _ in range(101)]),
         ("retryJobs", ("ids",), []),
+        ("requestBulkPoints", ("rows",), []),
         ("createWebhookEndpoint", ("events",), [hooks.EVENT] * 51),
         ("createWebhookEndpoint", ("events",), []),
         ("updateWebhookEndpoint", ("events",), []),
+        ("publishPointsPolicy", ("policy", "topUpBonus"), [{"fromAmount": n, "perMille": 1} for n in range(21)]),
+        ("publishPointsPolicy", ("policy", "expiryActivities"), []),
     ],
 )
 async def test_lists_of_another_length_are_refused_by_name(
@@ -176,7 +195,7 @@ async def test_lists_of_another_length_are_refused_by_name(
     given = replaced(VALID[name](member), place, items)
     answer = await http.ask(document(name), {"input": given}, token=people.admin)
     [problem] = answer.data.values()
-    assert (problem["code"], problem["path"]) == ("INVALID_INPUT", [place[0]])
+    assert (problem["code"], problem["path"]) == ("INVALID_INPUT", list(place))
     assert await everything() == before
 
 
@@ -226,6 +245,14 @@ READS = [
     ('query ($x: String!) { member(identity: { channel: $x, identifier: "a" }) { id } }', TEXTS),
     ('query ($x: String!) { member(identity: { channel: "card", identifier: $x }) { id } }', TEXTS),
     ("query ($x: String!) { programTotals(program: $x) { members } }", TEXTS),
+    ("query ($x: String!) { pointsPolicy(program: $x) { version } }", TEXTS),
+    ("query ($x: DateTime) { pointsPolicy(at: $x) { version } }", MOMENTS),
+    ("query ($x: String!) { pointsPolicies(first: 1, program: $x) { edges { cursor } } }", TEXTS),
+    ("query ($x: String) { pointsPolicies(first: 1, after: $x) { edges { cursor } } }", CURSORS),
+    ("query ($x: Int!) { pointsPolicies(first: $x) { edges { cursor } } }", NUMBERS),
+    ("query ($x: String!) { waitingBulkCorrections(first: 1, program: $x) { edges { cursor } } }", TEXTS),
+    ("query ($x: String) { waitingBulkCorrections(first: 1, after: $x) { edges { cursor } } }", CURSORS),
+    ("query ($x: Int!) { waitingBulkCorrections(first: $x) { edges { cursor } } }", NUMBERS),
 ]
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 import redis.asyncio
@@ -17,16 +16,13 @@ from engage.base.actor import SYSTEM
 from engage.base.ids import new_id
 from engage.base.settings import Settings
 from engage.domains.members import service as members
-from tests.api.clients import DEADLINE_S, HttpClient, Json, Operation, http_client, socket
+from tests.api.clients import DEADLINE_S, HttpClient, Json, http_client, socket
 from tests.api.conftest import People, Person, give, new_key
 from tests.api.gateway import Gateway
+from tests.api.watching import WATCH, check_whole, watching
 from tests.conftest import Servers
 from tests.realtime.wire import Wire, wired
 
-WATCH = """subscription ($id: ID!, $after: String, $program: String! = "default") {
-    pointsChanged(memberId: $id, program: $program, after: $after) {
-        cursor position fromPosition reset balance { available pending held debt }
-        transfer { transferId kind amount reason cause { type id } postedAt } } }"""
 SPEND = """mutation ($input: SpendPointsInput!) { spendPoints(input: $input) { ... on SpendPointsPayload {
     transferId position postedAt balance { available } } ... on Problem { code message } } }"""
 
@@ -45,31 +41,6 @@ def config(config: Settings, wire: Wire) -> Settings:
 @pytest.fixture
 async def member(people: People) -> Person:
     return await people.new(1000)
-
-
-class Watching:
-    """A subscription of one member."""
-
-    def __init__(self, operation: Operation) -> None:
-        self.operation = operation
-
-    async def frame(self) -> Json:
-        """The next frame."""
-        frame: Json = (await self.operation.data())["pointsChanged"]
-        return frame
-
-    async def until(self, position: int) -> list[Json]:
-        """The frames up to a position."""
-        frames = [await self.frame()]
-        while frames[-1]["position"] < position:
-            frames.append(await self.frame())
-        return frames
-
-
-@asynccontextmanager
-async def watching(gateway: Gateway, member: Person, **variables: str | None) -> AsyncIterator[Watching]:
-    async with socket(gateway.ws_url, member.token) as opened:
-        yield Watching(await opened.start(WATCH, {"id": member.gid, **variables}))
 
 
 async def spend(http: HttpClient, member: Person, amount: int = 1, **more: object) -> Json:
@@ -224,15 +195,6 @@ async def test_what_redis_loses_is_healed(gateway: Gateway, http: HttpClient, me
         frames += await seen.until(live["position"])
     check_whole(position, frames)
     assert frames[-1]["balance"]["available"] == 993
-
-
-def check_whole(position: int, frames: list[Json]) -> None:
-    """No change is left out and none comes twice; a frame may stand for several, and says so."""
-    for frame in frames:
-        assert frame["fromPosition"] == position + 1, [(one["fromPosition"], one["position"]) for one in frames]
-        assert frame["position"] >= frame["fromPosition"]
-        assert frame["reset"] is False
-        position = frame["position"]
 
 
 async def test_a_storm_of_spends_is_seen_in_order_by_all(

@@ -6,44 +6,57 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 import engage
+from engage.api import ledger_problems
+from engage.api.documents import DocumentNotTrusted, PersistedQueryMismatch, PersistedQueryNotFound
 from engage.api.errors import PROBLEMS, ProblemCode
-from engage.api.relay import global_id
 from engage.base import db
 from engage.base.actor import SYSTEM
 from engage.base.errors import Refusal, Unauthenticated
-from engage.base.ids import new_id
 from engage.base.settings import settings
+from engage.domains.earning import bulk
 from engage.domains.earning import service as earning
 from engage.domains.ledger import service as ledger
+from engage.domains.ledger.policy import service as policies
+from engage.domains.lifecycle import service as lifecycle
 from engage.domains.members import service as members
 from engage.domains.notifications import service as notifications
 from engage.domains.webhooks import service as webhooks
 from engage.outbox import service as outbox
-from engage.outbox.catalogue import known_events
 from engage.realtime.errors import GoingAway, SubscriptionEnded, TooManySubscribers, TooSlow
-from engage.wiring import register_all
 from tests.api import hooks
-from tests.api.clients import HttpClient, Json
+from tests.api.cases import CASES
+from tests.api.clients import HttpClient
 from tests.api.conftest import People, Person, new_key
+from tests.api.corrections import put_corrections
 from tests.api.gateway import Gateway
 from tests.api.inputs import SCHEMA, VALID, document, extras, problems
-from tests.api.promised import DONE, job_gid, put_jobs
+from tests.api.ledger_cases import LEDGER_CASES
+from tests.api.ledger_inputs import LEDGER, make_ready
+from tests.api.previews import put_previews
+from tests.api.promised import put_jobs
+from tests.api.reaching import reach
 from tests.api.tables import everything, standstill
 
 COMMANDS: dict[str, Callable[..., Awaitable[object]]] = {
     "registerMember": members.register_member,
-    "earnPoints": ledger.earn_points,
-    "spendPoints": ledger.spend_points,
+    **{name: getattr(ledger, "".join(f"_{c.lower()}" if c.isupper() else c for c in name)) for name in LEDGER},
+    "requestBulkPoints": bulk.request_rows,
+    "approveBulkPoints": bulk.approve_bulk_points,
+    "rejectBulkPoints": bulk.reject_bulk_points,
+    "previewExpiryChange": policies.preview_expiry_change,
+    "applyExpiryChange": policies.apply_expiry_change,
+    "freezeMember": lifecycle.freeze_member,
+    "thawMember": lifecycle.thaw_member,
     "recordPurchase": earning.record_purchase,
     "createProgram": members.create_program,
     "createStore": members.create_store,
     "createChannel": members.create_channel,
+    "publishPointsPolicy": policies.publish_points_policy,
     "markMessagesRead": notifications.mark_read,
     "retryJobs": outbox.retry_jobs,
     "retryDeadJobs": outbox.retry_dead,
@@ -62,115 +75,7 @@ COMMANDS: dict[str, Callable[..., Awaitable[object]]] = {
 }
 
 
-@dataclass(frozen=True)
-class Case:
-    """How a problem is met: what differs from a valid input, whose it is, and what the problem says."""
-
-    path: list[str] | None
-    change: Json = field(default_factory=dict)
-    state: str = "ACTIVE"
-    role: str = "admin"
-    known: Json = field(default_factory=dict)
-    twice: Json | None = None
-    """What differs when the same input is given again."""
-
-
-FORBIDDEN = Case(None, role="moderator")
-CHANNELS = ["app", "card", "email", "marketplace", "phone", "pos", "web", "wechat"]
-NOBODY = global_id("Member", new_id())
-
-register_all()
-EVENTS = known_events()
-
-CASES: dict[tuple[str, str], Case] = {
-    ("registerMember", "InvalidInput"): Case(["locale"], {"locale": "klingon!"}),
-    ("registerMember", "Forbidden"): FORBIDDEN,
-    ("registerMember", "IdentityTaken"): Case(["identities"], twice={}),
-    ("registerMember", "UnknownChannel"): Case(
-        ["identities", "channel"], {"identities": [{"channel": "fax", "identifier": "1"}]}, known={"known": CHANNELS}
-    ),
-    ("earnPoints", "InvalidInput"): Case(["expiresAt"], {"expiresAt": "2026-01-01T00:00:00Z"}),
-    ("earnPoints", "NotFound"): Case(["memberId"], {"memberId": NOBODY}),
-    ("earnPoints", "Forbidden"): FORBIDDEN,
-    ("earnPoints", "MemberNotActive"): Case(["memberId"], state="SUSPENDED", known={"state": "SUSPENDED"}),
-    ("earnPoints", "IdempotencyConflict"): Case(["idempotencyKey"], twice={"amount": 2}),
-    ("spendPoints", "InsufficientPoints"): Case(
-        ["amount"], {"amount": 101}, known={"available": 100, "required": 101}
-    ),
-    ("spendPoints", "InvalidInput"): Case(["amount"], {"amount": 0}),
-    ("spendPoints", "NotFound"): Case(["program"], {"program": "nowhere"}),
-    ("spendPoints", "Forbidden"): FORBIDDEN,
-    ("spendPoints", "MemberNotActive"): Case(["memberId"], state="FROZEN", known={"state": "FROZEN"}),
-    ("spendPoints", "IdempotencyConflict"): Case(["idempotencyKey"], twice={"reason": "OTHER"}),
-    ("recordPurchase", "InvalidInput"): Case(["purchasedAt"], {"purchasedAt": "2199-01-01T00:00:00Z"}),
-    ("recordPurchase", "NotFound"): Case(["program"], {"program": "nowhere"}),
-    ("recordPurchase", "Forbidden"): FORBIDDEN,
-    ("recordPurchase", "OrderConflict"): Case(["orderNo"], twice={"amount": "12.51"}),
-    ("recordPurchase", "UnknownChannel"): Case(["channel"], {"channel": "fax"}, known={"known": CHANNELS}),
-    ("recordPurchase", "UnknownCurrency"): Case(["currency"], {"currency": "EUR"}, known={"known": ["USD"]}),
-    ("recordPurchase", "UnknownMember"): Case(["member"], {"member": {"channel": "card", "identifier": "NEW"}}),
-    ("recordPurchase", "UnknownStore"): Case(["store"], {"store": "nowhere"}),
-    ("recordPurchase", "MemberNotActive"): Case(["member"], state="CANCELLED", known={"state": "CANCELLED"}),
-    ("createProgram", "InvalidInput"): Case(["timeZone"], {"timeZone": "Mars/Olympus"}),
-    ("createProgram", "Forbidden"): FORBIDDEN,
-    ("createProgram", "AlreadyExists"): Case(["code"], {"code": "default"}),
-    ("createStore", "InvalidInput"): Case(["code"], {"code": "No Code"}),
-    ("createStore", "NotFound"): Case(["program"], {"program": "nowhere"}),
-    ("createStore", "Forbidden"): FORBIDDEN,
-    ("createStore", "AlreadyExists"): Case(["code"], {"code": "corner"}),
-    ("createChannel", "InvalidInput"): Case(["name"], {"name": ""}),
-    ("createChannel", "Forbidden"): FORBIDDEN,
-    ("createChannel", "AlreadyExists"): Case(["code"], {"code": "card"}),
-    ("markMessagesRead", "InvalidInput"): Case(["messageIds"], {"messageIds": []}),
-    ("markMessagesRead", "Forbidden"): FORBIDDEN,
-    ("retryJobs", "InvalidInput"): Case(["ids"], {"ids": []}),
-    ("retryJobs", "NotFound"): Case(["ids"], {"ids": [job_gid(new_id())]}),
-    ("retryJobs", "Forbidden"): FORBIDDEN,
-    ("retryJobs", "JobNotRetryable"): Case(["ids"], {"ids": [job_gid(DONE)]}, known={"state": "DONE"}),
-    ("retryDeadJobs", "InvalidInput"): Case(["kind"], {"kind": "no\0kind"}),
-    ("retryDeadJobs", "Forbidden"): FORBIDDEN,
-    ("discardDeadJobs", "InvalidInput"): Case(["target"], {"target": "no\0target"}),
-    ("discardDeadJobs", "Forbidden"): FORBIDDEN,
-    ("pauseJobKind", "InvalidInput"): Case(["target"], {"target": "no\0target"}),
-    ("pauseJobKind", "NotFound"): Case(["kind"], {"kind": "nothing"}),
-    ("pauseJobKind", "Forbidden"): FORBIDDEN,
-    ("resumeJobKind", "InvalidInput"): Case(["kind"], {"kind": "no\0kind"}),
-    ("resumeJobKind", "NotFound"): Case(["target"], {"target": "nobody"}),
-    ("resumeJobKind", "Forbidden"): FORBIDDEN,
-    ("cancelJob", "InvalidInput"): Case(["id"], {"id": NOBODY}),
-    ("cancelJob", "NotFound"): Case(["id"], {"id": job_gid(new_id())}),
-    ("cancelJob", "Forbidden"): FORBIDDEN,
-    ("cancelJob", "JobNotCancellable"): Case(["id"], {"id": job_gid(DONE)}, known={"state": "DONE"}),
-    ("createWebhookEndpoint", "InvalidInput"): Case(["url"], {"url": "https://127.0.0.1/hook"}),
-    ("createWebhookEndpoint", "Forbidden"): FORBIDDEN,
-    ("createWebhookEndpoint", "UnknownEvent"): Case(["events"], {"events": ["no.event.v1"]}, known={"known": EVENTS}),
-    ("createWebhookEndpoint", "TooManyWebhooks"): Case(None, known={"limit": 3}),
-    ("updateWebhookEndpoint", "InvalidInput"): Case(["description"], {"description": "x" * 201}),
-    ("updateWebhookEndpoint", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
-    ("updateWebhookEndpoint", "Forbidden"): FORBIDDEN,
-    ("updateWebhookEndpoint", "UnknownEvent"): Case(["events"], {"events": ["no.event.v1"]}, known={"known": EVENTS}),
-    ("rotateWebhookSecret", "InvalidInput"): Case(["overlapHours"], {"overlapHours": 169}),
-    ("rotateWebhookSecret", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
-    ("rotateWebhookSecret", "Forbidden"): FORBIDDEN,
-    ("replayWebhook", "InvalidInput"): Case(["since"], {"since": "2026-01-01T00:00:00Z"}),
-    ("replayWebhook", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
-    ("replayWebhook", "Forbidden"): FORBIDDEN,
-    ("replayWebhook", "WebhookDisabled"): Case(["id"], {"id": hooks.endpoint_gid(hooks.DISABLED)}),
-    ("pauseWebhookEndpoint", "InvalidInput"): Case(["id"], {"id": NOBODY}),
-    ("pauseWebhookEndpoint", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
-    ("pauseWebhookEndpoint", "Forbidden"): FORBIDDEN,
-    ("pauseWebhookEndpoint", "WebhookDisabled"): Case(["id"], {"id": hooks.endpoint_gid(hooks.DISABLED)}),
-    ("resumeWebhookEndpoint", "InvalidInput"): Case(["id"], {"id": NOBODY}),
-    ("resumeWebhookEndpoint", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
-    ("resumeWebhookEndpoint", "Forbidden"): FORBIDDEN,
-    ("deleteWebhookEndpoint", "InvalidInput"): Case(["id"], {"id": NOBODY}),
-    ("deleteWebhookEndpoint", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
-    ("deleteWebhookEndpoint", "Forbidden"): FORBIDDEN,
-    ("testWebhook", "InvalidInput"): Case(["id"], {"id": NOBODY}),
-    ("testWebhook", "NotFound"): Case(["id"], {"id": hooks.endpoint_gid(new_id())}),
-    ("testWebhook", "Forbidden"): FORBIDDEN,
-    ("testWebhook", "WebhookDisabled"): Case(["id"], {"id": hooks.endpoint_gid(hooks.DISABLED)}),
-}
+ALL_CASES = CASES | LEDGER_CASES
 
 OF_THE_API = {"OutcomeUnknown"}
 """Problems that come from running out of time and not from a command's own checks."""
@@ -185,6 +90,8 @@ async def corner_shop(gateway: Gateway) -> None:
     await members.create_store(SYSTEM, program="default", code="corner", name="The corner shop")
     await put_jobs()
     await hooks.put_webhooks()
+    await put_previews()
+    await put_corrections()
 
 
 @pytest.fixture
@@ -202,13 +109,9 @@ def known_members_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.cache_clear()
 
 
-def token(people: People, role: str) -> str:
-    return people.moderator if role == "moderator" else people.admin
-
-
 def test_every_problem_of_every_mutation_has_its_case() -> None:
     every = {(name, one.name) for name in VALID for one in problems(name) if one.name not in OF_THE_API}
-    assert set(CASES) == every
+    assert set(ALL_CASES) == every
 
 
 @pytest.mark.parametrize(("name", "problem"), CASES)
@@ -219,27 +122,12 @@ async def test_each_problem_is_reached(
     case = CASES[name, problem]
     if problem == "TooManyWebhooks":
         monkeypatch.setattr(webhooks, "ENDPOINTS_MAX", case.known["limit"])
-    given = {**VALID[name](member), **case.change}
-    await db.execute("UPDATE members SET state = $2 WHERE id = $1", member.id, case.state)
-    if case.twice is not None:
-        first = await http.ask(document(name), {"input": given}, token=people.admin)
-        assert first.data[name]["__typename"].endswith("Payload")
-        given |= case.twice
-    before = await everything()
-    answer = await http.ask(document(name), {"input": given}, token=token(people, case.role))
-    assert answer.status == 200
-    told = answer.data[name]
-    assert told.pop("__typename") == problem
-    message = told.pop("message")
-    assert re.fullmatch(r"[A-Z0-9].+\.", message), message
-    code = "".join(f"_{char}" if char.isupper() else char for char in problem).lstrip("_").upper()
-    assert told == {"code": code, "path": case.path, **case.known}
-    assert await everything() == before
+    await reach(http, people, member, name, problem, case)
 
 
-@pytest.mark.parametrize(("name", "problem"), CASES)
+@pytest.mark.parametrize(("name", "problem"), ALL_CASES)
 def test_paths_lead_to_a_field_of_the_input(name: str, problem: str) -> None:
-    case = CASES[name, problem]
+    case = ALL_CASES[name, problem]
     type_: Any = SCHEMA.type_map[f"{name[0].upper()}{name[1:]}Input"]
     for key in case.path or []:
         if not key.isdigit():
@@ -252,6 +140,7 @@ def test_paths_lead_to_a_field_of_the_input(name: str, problem: str) -> None:
 async def test_a_command_that_runs_out_of_time_may_have_happened(
     gateway: Gateway, http: HttpClient, people: People, member: Person, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await make_ready(name, member)
     given = VALID[name](member)
     before = await everything()
     monkeypatch.setattr(gateway.config, "operation_timeout_s", 0.2)
@@ -281,8 +170,14 @@ def refusals() -> set[type[Refusal]]:
     return found
 
 
-NOT_OF_COMMANDS = {Unauthenticated, TooManySubscribers, SubscriptionEnded, TooSlow, GoingAway}
-"""Who calls is not known; or it is a subscription that was refused or ended."""
+IN_MONEY = {kind.__name__: of_value.__name__ for kind, (of_value, _) in ledger_problems.IN_MONEY.items()}
+STORED_VALUE = {"topUp", "payStoredValue", "holdStoredValue", "refundTopUp"}
+POINTS_OR_VALUE = {"captureHold", "releaseHold", "reverseTransfer"}
+"""Whose figures are money, or may be."""
+
+OF_DOCUMENTS = {PersistedQueryNotFound, PersistedQueryMismatch, DocumentNotTrusted}
+NOT_OF_COMMANDS = {Unauthenticated, TooManySubscribers, SubscriptionEnded, TooSlow, GoingAway, *OF_DOCUMENTS}
+"""Who calls is not known, or the document; or it is a subscription that was refused or ended."""
 
 
 def test_every_refusal_of_a_command_has_its_problem() -> None:
@@ -302,6 +197,10 @@ def test_each_result_has_the_problems_that_its_command_raises() -> None:
         assert told is not None, name
         raised = set(re.findall(r"[A-Z]\w+", told.group(1)))
         assert raised <= names, f"{name}: {raised - names}"
+        if name in STORED_VALUE:
+            raised = {IN_MONEY.get(one, one) for one in raised}
+        elif name in POINTS_OR_VALUE:
+            raised |= {IN_MONEY[one] for one in raised if one in IN_MONEY}
         assert {one.name for one in problems(name)} == raised | OF_THE_API | OF_EVERY_INPUT, name
 
 
@@ -310,10 +209,23 @@ def test_what_a_problem_tells_beside_its_sentence_is_typed() -> None:
         one.name: {key: str(one.fields[key].type) for key in extras(one)} for name in VALID for one in problems(name)
     }
     assert {name: fields for name, fields in told.items() if fields} == {
+        "AdjustmentDecided": {"adjustmentState": "AdjustmentState!"},
+        "BalanceLimit": {"limit": "Points!", "present": "Points!", "required": "Points!"},
+        "ExceedsHold": {"remaining": "Points!", "required": "Points!"},
+        "ExceedsReversible": {"remaining": "Points!", "required": "Points!"},
+        "GiftDecided": {"giftState": "GiftState!"},
+        "GiftLimit": {"limitKind": "GiftLimitKind!", "limit": "Points!", "remaining": "Points!"},
+        "HoldNotOpen": {"holdState": "HoldState!", "deadline": "DateTime!"},
         "InsufficientPoints": {"available": "Points!", "required": "Points!"},
+        "InsufficientValue": {"availableValue": "Money!", "requiredValue": "Money!"},
+        "NotPending": {"lotState": "LotState!"},
+        "NotReversible": {"kind": "TransferKind!"},
+        "RateNotInForce": {"currentRateId": "ID"},
+        "ValueLimit": {"limitValue": "Money!", "presentValue": "Money!", "requiredValue": "Money!"},
         "JobNotCancellable": {"state": "JobState!"},
         "JobNotRetryable": {"state": "JobState!"},
         "MemberNotActive": {"state": "MemberState!"},
+        "PreviewOutdated": {"inForce": "Int!"},
         "UnknownChannel": {"known": "[String!]!"},
         "TooManyWebhooks": {"limit": "Int!"},
         "UnknownCurrency": {"known": "[String!]!"},
@@ -330,11 +242,11 @@ async def test_a_failed_command_does_not_burn_its_key(http: HttpClient, people: 
 
 
 async def test_a_balance_that_would_have_no_room_is_refused(http: HttpClient, people: People, member: Person) -> None:
-    await db.execute("UPDATE accounts SET available = $2 WHERE member_id = $1", member.id, 2**63 - 5)
+    await db.execute("UPDATE accounts SET available = $2 WHERE member_id = $1", member.id, 2**53 - 5)
     before = await everything()
     given = {"memberId": member.gid, "amount": 5, "idempotencyKey": new_key()}
     answer = await http.ask(document("earnPoints"), {"input": given}, token=people.staff)
-    assert answer.data["earnPoints"]["__typename"] == "InvalidInput"
+    assert answer.data["earnPoints"]["__typename"] == "BalanceLimit"
     assert await everything() == before
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from engage.api.relay import global_id
 from engage.api.schema import build_schema
+from engage.base import db
 from engage.base.actor import SYSTEM, Role
 from engage.base.ids import new_id
 from engage.domains.members import service as members
@@ -19,7 +20,10 @@ from engage.domains.notifications.types import MessageCode
 from tests.api import hooks
 from tests.api.clients import HttpClient, Json, socket
 from tests.api.conftest import People, Person, new_key
+from tests.api.corrections import BAD, GOOD, put_corrections
 from tests.api.gateway import Gateway
+from tests.api.ledger_inputs import LEDGER, OF_MEMBERS, PENALTIES, make_ready
+from tests.api.previews import PRESENT, PROGRAM, preview_gid, put_previews
 from tests.api.promised import DEAD, DONE, KIND, WAITING, job_gid, put_jobs
 from tests.api.tables import everything
 
@@ -35,10 +39,13 @@ READERS = {STAFF, MODERATOR, ADMIN, SERVICE}
 
 @dataclass(frozen=True)
 class Scene:
-    """The member who is asked about, one of their messages, and who asks."""
+    """The member who is asked about, one who may be frozen, something of the first, and who asks."""
 
     member: Person
+    troubled: Person
     message_id: UUID
+    transfer: str
+    lot: str
     tokens: dict[str, str | None]
 
 
@@ -64,6 +71,13 @@ def query(name: str, allowed: set[str], document: str, **given: Callable[[Scene]
     )
 
 
+def of_member(
+    name: str, inside: str, gid: Callable[[Scene], str] = lambda scene: scene.member.gid
+) -> tuple[str, Operation]:
+    """Something that a member has, found by `$id`."""
+    return query(name, {OWN, *READERS}, f"query ($id: ID!) {{ {inside} }}", id=gid)
+
+
 def _of_webhook(**more: object) -> Callable[[Scene], Json]:
     return lambda _: {"id": hooks.endpoint_gid(hooks.PRESENT), **more}
 
@@ -79,6 +93,22 @@ WEBHOOK_COMMANDS: dict[str, Callable[[Scene], Json]] = {
     "deleteWebhookEndpoint": lambda _: {"id": hooks.endpoint_gid(hooks.DELETED)},
 }
 
+RATES = '{ exchangeRates(from: "default", to: "default", first: 1) { edges { cursor } } }'
+
+
+def _of_member(given: Callable[[Person], Json]) -> Callable[[Scene], Json]:
+    return lambda scene: given(scene.member)
+
+
+def of_ledger(name: str) -> set[str]:
+    """Who may give one of the ledger's commands."""
+    if name in PENALTIES:
+        return {MODERATOR, ADMIN}
+    if name == "publishExchangeRate":
+        return {ADMIN}
+    return {OWN, *WORKERS} if name in OF_MEMBERS else WORKERS
+
+
 TABLE = dict(
     [
         query("me", {OWN, OTHER}, "{ me { id } }"),
@@ -88,7 +118,8 @@ TABLE = dict(
             """query ($id: ID!) { member(id: $id) {
                 id state displayName locale birthday createdAt identities { identifier } balance { available }
                 expirySchedule { total } unreadCount transactions(first: 1) { edges { cursor } }
-                purchases(first: 1) { edges { cursor } } messages(first: 1) { edges { cursor } } } }""",
+                purchases(first: 1) { edges { cursor } } messages(first: 1) { edges { cursor } }
+                balanceAsOf(at: "2026-01-05T10:00:00Z") { available } storedValue { available { amount } } } }""",
             id=lambda scene: scene.member.gid,
         ),
         query(
@@ -100,6 +131,17 @@ TABLE = dict(
         query("programs", SIGNED_IN, "{ programs { code name } }"),
         query("programs with stores", READERS, "{ programs { stores { code } } }"),
         query("channels", SIGNED_IN, "{ channels { code name } }"),
+        query("pointsPolicy", SIGNED_IN, "{ pointsPolicy { version expiryKind expiryAfter } }"),
+        query("pointsPolicies", SIGNED_IN, "{ pointsPolicies(first: 2) { edges { node { version } } } }"),
+        of_member("transfer", "transfer(id: $id) { entries { amount } }", lambda scene: scene.transfer),
+        of_member("lot", "lot(id: $id) { held origins { amount } }", lambda scene: scene.lot),
+        of_member("lots", "lots(memberId: $id, first: 1) { edges { node { remaining } } }"),
+        of_member("holds", "holds(memberId: $id, first: 1) { edges { node { state } } }"),
+        of_member("gifts", "gifts(memberId: $id, direction: SENT, first: 1) { edges { node { message } } }"),
+        of_member("topUps", "topUps(memberId: $id, first: 1) { edges { node { paymentReference } } }"),
+        query("adjustments", READERS, "{ adjustments(first: 1) { edges { node { note askedBy } } } }"),
+        query("exchangeRates", SIGNED_IN, RATES),
+        query("storedValueTotals", {ADMIN}, "{ storedValueTotals { outstanding { amount } } }"),
         query("programTotals", {ADMIN}, "{ programTotals { members spend { amount } } }"),
         query("jobs", {ADMIN}, "{ jobs(first: 2) { edges { node { id } } } }"),
         query(
@@ -114,16 +156,36 @@ TABLE = dict(
         mutation(
             "registerMember", WORKERS, lambda _: {"identities": [{"channel": "phone", "identifier": new_key()}]}
         ),
-        mutation(
-            "earnPoints",
+        query(
+            "waitingBulkCorrections",
             WORKERS,
-            lambda scene: {"memberId": scene.member.gid, "amount": 5, "idempotencyKey": new_key()},
+            "{ waitingBulkCorrections(first: 2) { edges { node { jobId rows added state askedBy } } } }",
         ),
         mutation(
-            "spendPoints",
-            {OWN, *WORKERS},
-            lambda scene: {"memberId": scene.member.gid, "amount": 1, "idempotencyKey": new_key()},
+            "requestBulkPoints",
+            WORKERS,
+            lambda scene: {
+                "operation": "ADJUST",
+                "rows": [{"rowKey": "1", "memberId": scene.member.gid, "amount": 5}],
+                "idempotencyKey": new_key(),
+            },
         ),
+        mutation("approveBulkPoints", WORKERS, lambda _: {"id": job_gid(GOOD)}),
+        mutation("rejectBulkPoints", WORKERS, lambda _: {"id": job_gid(BAD)}),
+        query("expiryPreview", {ADMIN}, "{ expiryPreview { total } }"),
+        query(
+            "expiryPreview of a member",
+            {OWN, *READERS},
+            "query ($id: ID!) { expiryPreview(memberId: $id) { total } }",
+            id=lambda scene: scene.member.gid,
+        ),
+        mutation("previewExpiryChange", {ADMIN}, lambda _: {"program": PROGRAM, "version": 1}),
+        mutation("applyExpiryChange", {ADMIN}, lambda _: {"previewId": preview_gid(PRESENT)}),
+        *(
+            mutation(name, WORKERS, lambda scene: {"memberId": scene.troubled.gid, "reason": "ACCOUNT_TAKEOVER"})
+            for name in ("freezeMember", "thawMember")
+        ),
+        *(mutation(name, of_ledger(name), _of_member(given)) for name, given in LEDGER.items()),
         mutation(
             "recordPurchase",
             WORKERS,
@@ -140,6 +202,11 @@ TABLE = dict(
             lambda _: {"code": new_key(), "name": "Brand", "timeZone": "Asia/Shanghai", "moneyCurrency": "CNY"},
         ),
         mutation("createStore", {ADMIN}, lambda _: {"program": "default", "code": new_key(), "name": "Shop"}),
+        mutation(
+            "publishPointsPolicy",
+            {ADMIN},
+            lambda _: {"idempotencyKey": new_key(), "policy": {"expiryKind": "ROLLING", "expiryAfter": "P12M"}},
+        ),
         mutation("createChannel", {ADMIN}, lambda _: {"code": new_key(), "name": "Kiosk"}),
         mutation(
             "markMessagesRead",
@@ -185,6 +252,8 @@ WATCHED = {
 async def scene(people: People) -> Scene:
     await put_jobs()
     await hooks.put_webhooks()
+    await put_previews()
+    await put_corrections()
     member, other = await people.new(100), await people.new(100)
     await members.create_store(SYSTEM, program="default", code="corner", name="The corner shop")
     message = await add_message(
@@ -199,7 +268,10 @@ async def scene(people: People) -> Scene:
         ADMIN: people.admin,
         SERVICE: people.service,
     }
-    return Scene(member, message, tokens)
+    lot = await db.fetch_row("SELECT id, source_id FROM lots WHERE member_id = $1", member.id)
+    assert lot is not None
+    transfer, its_lot = global_id("Transfer", lot["source_id"]), global_id("Lot", lot["id"])
+    return Scene(member, await people.new(), message, transfer, its_lot, tokens)
 
 
 def test_the_table_names_every_operation() -> None:
@@ -231,6 +303,9 @@ async def test_who_may(http: HttpClient, scene: Scene, name: str, caller: str) -
     operation = TABLE[name]
     await put_jobs()
     await hooks.put_webhooks()
+    await put_previews()
+    await put_corrections()
+    await make_ready(name.removeprefix("Mutation."), scene.member)
     before = await everything()
     answer = await http.ask(operation.document, operation.variables(scene), token=scene.tokens[caller])
     refused = refusal(answer.body)
@@ -264,7 +339,9 @@ ABOUT_A_MEMBER = [name for name, operation in TABLE.items() if OTHER not in oper
 @pytest.mark.parametrize("name", ABOUT_A_MEMBER)
 async def test_a_member_cannot_tell_whether_another_exists(http: HttpClient, scene: Scene, name: str) -> None:
     operation = TABLE[name]
-    nobody = replace(scene, member=Person(new_id(), "CARD-OF-NOBODY", ""), message_id=new_id())
+    transfer, lot = global_id("Transfer", new_id()), global_id("Lot", new_id())
+    person = Person(new_id(), "CARD-OF-NOBODY", "")
+    nobody = replace(scene, member=person, message_id=new_id(), transfer=transfer, lot=lot)
     of_someone = await http.ask(operation.document, operation.variables(scene), token=scene.tokens[OTHER])
     of_nobody = await http.ask(operation.document, operation.variables(nobody), token=scene.tokens[OTHER])
     assert of_someone.status == of_nobody.status

@@ -24,8 +24,10 @@ from graphql import (
     is_non_null_type,
     is_specified_scalar_type,
 )
+from strawberry.types import get_object_definition
 
 from engage.api import schema as api
+from engage.api.ledger import LedgerMutation
 
 FILE = Path(__file__).parents[2] / "schema.graphql"
 
@@ -126,13 +128,30 @@ def test_each_problem_has_a_code_of_its_own(schema: GraphQLSchema) -> None:
     assert as_code == set(codes.values)
 
 
-def test_moving_points_takes_a_key(schema: GraphQLSchema) -> None:
+def test_one_selection_can_ask_for_all_members_of_a_union(schema: GraphQLSchema) -> None:
+    """Fields of one name are of one type, so that no client has to rename them."""
+    clashing = []
+    for union in own_types(schema):
+        if isinstance(union, GraphQLUnionType):
+            types: dict[str, set[str]] = {}
+            for member in union.types:
+                for name, field in member.fields.items():
+                    types.setdefault(name, set()).add(str(field.type))
+            clashing += [f"{union.name}.{name}: {found}" for name, found in types.items() if len(found) > 1]
+    assert clashing == []
+
+
+def test_moving_points_and_publishing_take_a_key(schema: GraphQLSchema) -> None:
     keyed = {
         name
         for name, type_ in schema.type_map.items()
         if isinstance(type_, GraphQLInputObjectType) and "idempotencyKey" in type_.fields
     }
-    assert keyed == {"EarnPointsInput", "SpendPointsInput"}
+    ledger = get_object_definition(LedgerMutation, strict=True)
+    moving = {"".join(word.title() for word in one.name.split("_")) for one in ledger.fields}
+    their_own_key = {"ApproveAdjustment", "RejectAdjustment"}  # a correction is decided once
+    others = {"PublishPointsPolicy", "RequestBulkPoints"}
+    assert keyed == {f"{name}Input" for name in (moving - their_own_key) | others}
     order = schema.type_map["RecordPurchaseInput"]
     assert isinstance(order, GraphQLInputObjectType)
     assert isinstance(order.fields["orderNo"].type, GraphQLNonNull)  # the key of an order

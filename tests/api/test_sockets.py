@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from engage.api import sockets
@@ -143,17 +142,6 @@ async def test_other_protocols_are_closed(gateway: Gateway, protocols: list[str]
         async with asyncio.timeout(DEADLINE_S):
             await connection.wait_closed()
         assert connection.close_code == 4406
-
-
-async def test_pages_of_other_origins_are_refused(gateway: Gateway) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        await connect(
-            gateway.ws_url,
-            subprotocols=[Subprotocol("graphql-transport-ws")],
-            additional_headers={"Origin": "https://elsewhere.example"},
-            proxy=None,
-        )
-    assert refused.value.response.status_code == 403
 
 
 async def test_ping_is_answered_before_and_after_the_beginning(gateway: Gateway) -> None:

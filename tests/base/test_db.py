@@ -12,6 +12,7 @@ import pytest
 
 from engage.base import db
 from engage.base.errors import Unavailable
+from engage.base.readings import Fetch, Reading, fetch_together
 from engage.base.settings import Settings
 from engage.migrations import orm_config
 from tests.base.cancelling import cancel_at
@@ -349,14 +350,14 @@ async def test_cancelled_again_and_again_a_commit_still_ends() -> None:
 
 async def test_readings_are_fetched_together() -> None:
     await db.execute("INSERT INTO things SELECT i, 10 * i FROM generate_series(1, 3) AS i")
-    numbers = db.Reading(
+    numbers = Reading(
         "SELECT id::text, to_json(n + $2) FROM things WHERE id = ANY ($1::text[]::int[])", lambda value: value, 0
     )
-    names = db.Reading(
+    names = Reading(
         "SELECT id::text, to_json($3 || id || $2) FROM things WHERE id = ANY ($1::text[]::int[])", str, ""
     )
     members: Any = ("1", "3", "9")
-    found = await db.fetch_together([db.Fetch(numbers, members, (5,)), db.Fetch(names, members, (">", "<"))])
+    found = await fetch_together([Fetch(numbers, members, (5,)), Fetch(names, members, (">", "<"))])
     assert found == [{"1": 15, "3": 35}, {"1": "<1>", "3": "<3>"}]
 
 

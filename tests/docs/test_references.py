@@ -92,7 +92,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @each_page
 def test_settings_exist(page: Path) -> None:
-    of_compose = {"ENGAGE_VERSION", "ENGAGE_PUBLISH", "ENGAGE_DATABASE_PASSWORD"}
+    of_compose = {"ENGAGE_VERSION", "ENGAGE_PUBLISH", "ENGAGE_DATABASE_PASSWORD", "ENGAGE_APP_DATABASE_PASSWORD"}
     known = {f"ENGAGE_{name.upper()}" for name in Settings.model_fields} | of_compose
     assert set(re.findall(r"ENGAGE_[A-Z_]+[A-Z]", page.read_text())) <= known
 

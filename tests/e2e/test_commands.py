@@ -54,8 +54,9 @@ OPTIONS = {
     "webhooks": ["list", "add", "pause", "resume", "replay", "test", "remove"],
     "webhooks add": ["URL", "--description", "secret"],
     "webhooks replay": ["--since", "--stream", "--after"],
-    "ledger": ["verify"],
-    "ledger verify": ["exit code 1"],
+    "ledger": ["verify", "seal"],
+    "ledger verify": ["--since", "--head", "exit code 1"],
+    "ledger seal": ["--head", "outside of the database"],
 }
 SECRET = "x" * 48
 NOWHERE = "postgres://engage:secret@127.0.0.1:1/engage"

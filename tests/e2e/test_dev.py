@@ -15,6 +15,7 @@ import redis
 from tests.conftest import Servers, create_database, drop_database
 from tests.e2e.programs import Dev, assert_sentence, dev_running, engage, gone, until
 from tests.embedded.test_users import NOBODY, seen_as
+from tests.outbox.working import until as happens
 
 ME = '{ me { id displayName balance(program: "demo") { available } } }'
 TOTALS = '{ programTotals(program: "demo") { purchases pointsIssued } }'
@@ -24,18 +25,49 @@ mutation ($card: String!) {
     __typename ... on RegisterMemberPayload { member { id } }
   }
 }"""
+SESSIONS = """
+SELECT DISTINCT split_part(application_name, ' ', 1), usename FROM pg_stat_activity
+ WHERE application_name LIKE 'engage-%'
+"""
 FIND = """query ($card: String!) { member(identity: { channel: "card", identifier: $card }) { id } }"""
 
 
 def test_scripts_find_everything_in_a_private_file(dev: Dev) -> None:
     info = dev.info
     assert (dev.folder / "dev.json").stat().st_mode & 0o777 == 0o600
-    assert {"url", "ws_url", "database_url", "redis_url", "tokens"} <= set(info)
+    assert {"url", "ws_url", "database_url", "app_database_url", "redis_url", "tokens"} <= set(info)
     assert {"member", "staff", "moderator", "admin"} <= set(info["tokens"])
     assert info["url"].startswith("http://127.0.0.1:")
     assert info["ws_url"] == info["url"].replace("http", "ws", 1)
     with redis.Redis.from_url(info["redis_url"]) as client:
         assert client.ping()
+
+
+async def test_gateway_and_worker_are_kept_from_history(dev: Dev) -> None:
+    info = dev.info
+    owner, app = await asyncpg.connect(info["database_url"]), await asyncpg.connect(info["app_database_url"])
+    try:
+        assert await app.fetchval("SELECT count(*) FROM transfers") > 0
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied for table transfers"):
+            await app.execute("DELETE FROM transfers")
+
+        async def both_are_that_role() -> bool:
+            return {tuple(row) for row in await owner.fetch(SESSIONS)} == {
+                ("engage-gateway", "engage_app"),
+                ("engage-worker", "engage_app"),
+            }
+
+        await happens(both_are_that_role, "gateway and worker are connected as engage_app")
+    finally:
+        await owner.close()
+        await app.close()
+
+
+def test_migrating_beside_it_leaves_gateway_and_worker_their_rights(dev: Dev) -> None:
+    done = engage("db", "migrate", ENGAGE_DATA_DIR=str(dev.folder))
+    assert done.returncode == 0, done.stderr
+    assert "engage_app may do what gateways and workers need" in done.stdout
+    assert dev.ask(ME, "member")["me"]["id"]
 
 
 def test_people_are_told_where_graphiql_is_and_a_token_for_each_role(dev: Dev) -> None:
@@ -118,7 +150,7 @@ def ordinary_user() -> list[str]:
 
 
 def test_a_life(place: Path, dev: Dev, ordinary_user: list[str]) -> None:
-    """Two at once; Ctrl-C, SIGKILL and SIGTERM, with a start after each; at last a newer engage's database."""
+    """Two at once; Ctrl-C, SIGKILL and SIGTERM, with a start after each; an older and a newer engage's database."""
     folder = place / "other [folder]"
     other = Dev(folder, before=ordinary_user)
     try:
@@ -134,16 +166,18 @@ def test_a_life(place: Path, dev: Dev, ordinary_user: list[str]) -> None:
         other = Dev(folder, before=ordinary_user)
         assert other.wait_until_ready()
         assert other.ask(FIND, "staff", card="ONE-LIFE")["member"]["id"] == member
+        asyncio.run(_on(other.info["database_url"], "DROP OWNED BY engage_app; DROP ROLE engage_app"))
         other_family = other.family()
         other.process.kill()
         other.process.wait()
         until(lambda: gone(other_family), "no orphan is left")
+        (folder / "app_password").unlink()  # now it is as an earlier version had left it
 
         other = Dev(folder, before=ordinary_user)
         database_url = other.wait_until_ready()["database_url"]
         assert other.ask(FIND, "staff", card="ONE-LIFE")["member"]["id"] == member
         assert other.ask(TOTALS, "admin")["programTotals"]["purchases"] == 3  # the demo is seeded once
-        asyncio.run(_make_newer(database_url))
+        asyncio.run(_on(database_url, "UPDATE engage.version SET release = '99.0.0'"))
         other_family = other.family()
         assert other.end(signal.SIGTERM) == 0
         assert gone(other_family)
@@ -156,10 +190,10 @@ def test_a_life(place: Path, dev: Dev, ordinary_user: list[str]) -> None:
         other.close()
 
 
-async def _make_newer(database_url: str) -> None:
+async def _on(database_url: str, statement: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
-        await connection.execute("UPDATE engage.version SET release = '99.0.0'")
+        await connection.execute(statement)
     finally:
         await connection.close()
 
@@ -173,7 +207,7 @@ async def test_servers_of_ones_own(place: Path, servers: Servers) -> None:
             "ENGAGE_REDIS_PREFIX": "e2e-dev",
         }
         with dev_running(folder, **settings) as running:
-            assert running.info["database_url"] == url
+            assert running.info["database_url"] == running.info["app_database_url"] == url
             assert running.child("postgres") is None
             assert running.ask(ME, "member")["me"]["displayName"] == "Demo member"
             done = engage("dev", "--port", "0", "--data-dir", str(folder), **settings)

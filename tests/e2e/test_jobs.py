@@ -179,6 +179,17 @@ async def test_a_worker_that_was_away_reminds_once_and_late(gateway: Gateway, ht
     assert (await inbox(gateway, http, member))["unreadCount"] == 2
 
 
+@pytest.mark.usefixtures("quiet")
+async def test_what_was_posted_is_sealed() -> None:
+    await give(await new_member("SEAL-1"), 10)
+    assert (await work_at(BEGIN + DAY))["ledger.seal"] == 1
+    assert await db.fetch_value("SELECT sum(count) FROM ledger_blocks") == await db.fetch_value(
+        "SELECT count(*) FROM transfers"
+    )
+    last = await db.fetch_value("SELECT sealed_at FROM ledger_blocks ORDER BY height DESC LIMIT 1")
+    assert last == BEGIN + DAY
+
+
 def test_every_room_of_handlers_and_jobs_is_wired() -> None:
     rooms = {
         module.name
@@ -189,4 +200,6 @@ def test_every_room_of_handlers_and_jobs_is_wired() -> None:
     assert rooms == set(wiring.HANDLER_MODULES)
     for room in rooms:
         importlib.import_module(room)
-    assert {"ledger.sweep", "ledger.remind", "notifications.remind_of_expiry"} <= set(present().names())
+    assert {"ledger.sweep", "ledger.remind", "ledger.seal", "notifications.remind_of_expiry"} <= set(
+        present().names()
+    )

@@ -6,7 +6,9 @@ import asyncio
 import os
 import subprocess
 import sys
+from typing import Any
 
+from engage.base import db
 from engage.base.settings import Settings
 
 
@@ -25,6 +27,17 @@ def command(config: Settings, *words: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+async def latest_run(kind: str, columns: str) -> tuple[Any, ...]:
+    """Columns of the latest run of this kind of job; a worker beside it has runs of its own."""
+    row = await db.fetch_row(
+        f"SELECT {columns} FROM job_runs r JOIN outbox o ON o.id = r.id"  # noqa: S608 -- a test's own columns
+        " WHERE o.handler = $1 ORDER BY r.id DESC LIMIT 1",
+        kind,
+    )
+    assert row is not None
+    return tuple(row)
 
 
 async def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engage.base.errors import InvalidInput
-from engage.domains.earning.importing.lines import BLOCK, LINE_MAX
+from engage.domains.earning.csvfiles.lines import BLOCK, LINE_MAX
 from tests.earning.till import HEADER, a_file, an_order, buy, everything, new_card, rejected, take, totals
 
 GOOD = "G-1,good,2024-05-01,1,10.00"

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from engage.base import db
 from engage.domains.earning.importing.types import JOB
-from engage.domains.ledger.types import ProgramPoints
+from engage.domains.ledger.queries.records import ProgramPoints
 from engage.domains.members.types import IdentityRef
 from engage.domains.purchases.types import PurchaseTotals
 from engage.outbox.here import JobSeen
-from tests.earning.till import TABLES, assert_whole, member_of, take, totals
+from tests.earning.till import TABLES, member_of, take, totals
+from tests.ledger.books import assert_whole
 
 CDNOW = Path(__file__).parents[2] / "data" / "cdnow_purchases.csv.gz"
 

@@ -9,7 +9,8 @@ from decimal import Decimal
 from engage.domains.ledger import queries as ledger
 from engage.domains.ledger.types import Balance
 from engage.domains.purchases.errors import OrderConflict
-from tests.earning.till import STAFF, an_order, assert_whole, buy, buy_many, events, member_of, new_card, totals
+from tests.earning.till import STAFF, an_order, buy, buy_many, events, member_of, new_card, totals
+from tests.ledger.books import assert_whole
 
 
 async def test_one_order_from_ten_tills_is_one_purchase(program: str) -> None:

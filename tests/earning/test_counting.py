@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engage.domains.earning.importing.counting import Counted, count_rows
-from engage.domains.earning.importing.lines import LINE_MAX, Lines
-from engage.domains.earning.importing.records import Records
+from engage.domains.earning.csvfiles.counting import Counted, count_rows
+from engage.domains.earning.csvfiles.lines import LINE_MAX, Lines
+from engage.domains.earning.csvfiles.records import Records
 from tests.earning.till import HEADER
 
 PIECES = [

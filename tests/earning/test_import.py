@@ -19,7 +19,6 @@ from engage.domains.purchases.errors import UnknownCurrency, UnknownStore
 from tests.earning.till import (
     a_file,
     an_order,
-    assert_whole,
     buy,
     everything,
     new_card,
@@ -28,6 +27,7 @@ from tests.earning.till import (
     take,
     totals,
 )
+from tests.ledger.books import assert_whole
 
 
 async def test_expired_points_are_issued_and_expired(channels: object, tmp_path: Path) -> None:

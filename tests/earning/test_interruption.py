@@ -24,7 +24,8 @@ from engage.outbox.here import JobSeen
 from engage.outbox.types import JobState
 from engage.wiring import register_all
 from tests.earning.test_cdnow import CDNOW
-from tests.earning.till import a_file, assert_whole, new_program, take, totals
+from tests.earning.till import a_file, new_program, take, totals
+from tests.ledger.books import assert_whole
 
 ORDERS = 8_000
 

@@ -14,9 +14,11 @@ import pytest
 
 from engage.base import db
 from engage.base.settings import Settings
-from tests.earning.commands import command, ended, figures
+from engage.domains.earning.importing.types import JOB
+from tests.earning.commands import command, ended, figures, latest_run
 from tests.earning.test_interruption import ORDERS, expected, first_orders, recorded
-from tests.earning.till import a_file, assert_whole
+from tests.earning.till import a_file
+from tests.ledger.books import assert_whole
 from tests.outbox.working import until
 
 
@@ -73,12 +75,8 @@ async def test_a_killed_import_is_ended_by_a_worker(channels: Settings, program:
         await until(is_done, "the end of the import", seconds=60)
     assert await recorded(program) == expected(aside)
     await assert_whole()
-    kept = await db.fetch_row(
-        "SELECT rows_done, rows_failed, rows_total, state ->> 'new' AS new, (state ->> 'spend')::numeric AS spend"
-        " FROM job_runs ORDER BY id DESC LIMIT 1"
-    )
-    assert kept is not None
-    assert tuple(kept) == (ORDERS, 0, ORDERS, str(ORDERS), expected(aside)[1])
+    kept = await latest_run(JOB, "rows_done, rows_failed, rows_total, state ->> 'new', (state ->> 'spend')::numeric")
+    assert kept == (ORDERS, 0, ORDERS, str(ORDERS), expected(aside)[1])
 
     aside.rename(some)
     code, output, errors = await ended(command(channels, "import", "purchases", str(some), "--program", program))

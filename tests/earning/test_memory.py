@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engage.domains.earning.importing.lines import BLOCK, Lines
-from engage.domains.earning.importing.records import Records
+from engage.domains.earning.csvfiles.lines import BLOCK, Lines
+from engage.domains.earning.csvfiles.records import Records
 from tests.earning.till import HEADER
 
 

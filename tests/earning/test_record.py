@@ -27,7 +27,6 @@ from tests.earning.till import (
     NOON,
     STAFF,
     an_order,
-    assert_whole,
     buy,
     buy_many,
     events,
@@ -37,6 +36,7 @@ from tests.earning.till import (
     new_program,
     totals,
 )
+from tests.ledger.books import assert_whole
 
 
 async def test_first_order_makes_the_member_and_gives_points(program: str) -> None:
@@ -269,7 +269,11 @@ async def test_unknown_members_are_refused_by_setting(program: str, request: pyt
 async def test_the_state_of_the_member_decides(program: str, state: str, earns: bool) -> None:  # noqa: FBT001
     card = new_card()
     done = await buy(program, card, an_order())
-    await db.execute("UPDATE members SET state = $2 WHERE id = $1", done.member_id, state)
+    await db.execute(
+        "UPDATE members SET state = $2::text, frozen_at = CASE $2::text WHEN 'FROZEN' THEN now() END WHERE id = $1",
+        done.member_id,
+        state,
+    )
     before = await everything()
     if earns:
         assert (await buy(program, card, an_order())).points == 12

@@ -15,11 +15,11 @@ import orjson
 from engage.base import db
 from engage.base.actor import SYSTEM, Actor, Role
 from engage.domains.earning import service
+from engage.domains.earning.csvfiles.types import FileSummary
 from engage.domains.earning.importing import ImportSummary, Instructions, import_here
 from engage.domains.earning.types import PurchaseInput, PurchaseResult
 from engage.domains.ledger import queries as ledger
-from engage.domains.ledger.types import ProgramPoints
-from engage.domains.ledger.verify import verify_ledger
+from engage.domains.ledger.queries.records import ProgramPoints
 from engage.domains.members import queries as members
 from engage.domains.members.service import create_program
 from engage.domains.members.types import IdentityRef
@@ -91,12 +91,6 @@ async def everything() -> dict[str, str]:
     }
 
 
-async def assert_whole() -> None:
-    """The ledger of this database verifies."""
-    report = await verify_ledger()
-    assert report.first_wrong is None, str(report.first_wrong)
-
-
 def a_file(folder: Path, *rows: str, header: str = HEADER, name: str = "orders.csv") -> Path:
     file = folder / name
     file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
@@ -109,7 +103,7 @@ async def take(program: str, file: Path, *, actor: Actor = STAFF, **more: Any) -
     return await import_here(actor, file, Instructions(program=program, **more), **way)
 
 
-def rejected(summary: ImportSummary) -> list[tuple[int, str]]:
+def rejected(summary: FileSummary) -> list[tuple[int, str]]:
     """Line and reason of each row in the file of rejected rows."""
 
     assert summary.rejects_path is not None

@@ -1,3 +1,5 @@
+import os
+import signal
 import socket
 import stat
 import sys
@@ -13,7 +15,7 @@ import redis
 from engage.embedded import NotInstalled, PortUnavailable, ServerFailed, Services, running
 
 from .clients import get, put, sql
-from .conftest import FAST
+from .conftest import FAST, until
 
 
 def ports_of(services: Services) -> list[int | None]:
@@ -41,15 +43,17 @@ async def test_the_first_start_makes_two_private_servers(data_dir: Path) -> None
         put(services.redis_url, "greeting", "hello")
         assert get(services.redis_url, "greeting") == "hello"
 
-        password = urlsplit(services.database_url).password
-        assert password is not None
-        assert password not in repr(services)
-        for pid in (services.postgres_pid, services.valkey_pid):
-            process = psutil.Process(pid)
-            assert password not in " ".join([*process.cmdline(), *process.environ().values()])
-            assert listening_on(pid) == {"127.0.0.1"}
+        for url in (services.database_url, services.app_database_url):
+            password = urlsplit(url).password
+            assert password is not None
+            assert password not in repr(services)
+            assert password not in (data_dir / "postgres.log").read_text()
+            for pid in (services.postgres_pid, services.valkey_pid):
+                process = psutil.Process(pid)
+                assert password not in " ".join([*process.cmdline(), *process.environ().values()])
+                assert listening_on(pid) == {"127.0.0.1"}
     assert mode(data_dir) == 0o700
-    for name in ("password", "valkey/valkey.conf", "postgres.log", "valkey.log"):
+    for name in ("password", "app_password", "valkey/valkey.conf", "postgres.log", "valkey.log"):
         assert mode(data_dir / name) == 0o600
 
 
@@ -60,6 +64,34 @@ async def test_nobody_enters_without_the_password(made_dir: Path) -> None:
             await sql(f"postgresql://engage:guess@127.0.0.1:{postgres_port}/engage", "SELECT 1")
         with pytest.raises(redis.AuthenticationError):
             put(f"redis://127.0.0.1:{redis_port}/0", "key", "value")
+
+
+async def test_one_role_owns_the_database_and_another_nothing(made_dir: Path) -> None:
+    with running(made_dir, settings=FAST) as services:
+        owner, app = urlsplit(services.database_url), urlsplit(services.app_database_url)
+        assert (owner.username, app.username) == ("engage", "engage_app")
+        assert owner.password != app.password
+        assert owner[2:] == app[2:]
+        assert await sql(services.app_database_url, "SELECT current_user") == "engage_app"
+        rights = "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls FROM pg_roles"
+        assert await sql(services.app_database_url, f"{rights} WHERE rolname = current_user") is False
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await sql(services.app_database_url, "CREATE TABLE mine ()", "SELECT 1")
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["of an earlier version", "whose file was lost"])
+async def test_a_folder_without_the_other_role_gets_it(made_dir: Path, there: bool) -> None:  # noqa: FBT001
+    with running(made_dir, settings=FAST) as services:
+        if not there:
+            await sql(services.database_url, "DROP ROLE engage_app", "SELECT 1")
+        await sql(services.database_url, "CREATE TABLE IF NOT EXISTS roleless ()", "SELECT 1")
+        os.kill(services.postgres_pid, signal.SIGKILL)  # so that what was written has to be recovered first
+        until(services.ended, "PostgreSQL's end is noticed")
+    (made_dir / "app_password").unlink()
+    with running(made_dir, settings=FAST) as services:
+        assert await sql(services.app_database_url, "SELECT current_user") == "engage_app"
+        assert await sql(services.database_url, "SELECT count(*) FROM roleless") == 0
+    assert mode(made_dir / "app_password") == 0o600
 
 
 async def test_data_and_addresses_survive_a_restart(made_dir: Path) -> None:

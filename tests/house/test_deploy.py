@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import subprocess
+from pathlib import Path
+from secrets import token_hex
 from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 import yaml
 
 from engage.base.settings import Settings
+from engage.embedded.wheels import installed
+from tests.conftest import Servers
 from tests.house.repository import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -23,6 +32,7 @@ RUN_TO_THE_END = {
     if how["condition"] == "service_completed_successfully"
 }
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?P<operator>:?[-?+])?(?P<rest>[^}]*)\}")
+PASSWORDS = ("ENGAGE_DATABASE_PASSWORD", "ENGAGE_APP_DATABASE_PASSWORD")
 EACH = pytest.mark.parametrize("name", SERVICES)
 
 
@@ -95,12 +105,14 @@ def test_only_the_gateway_is_published_and_to_this_machine_unless_told() -> None
 
 def test_what_must_last_lies_in_a_named_volume() -> None:
     volumes = {name: service["volumes"] for name, service in SERVICES.items() if service.get("volumes")}
-    assert volumes == {"postgres": ["database:/var/lib/postgresql"]}
+    assert volumes == {
+        "postgres": ["database:/var/lib/postgresql", "./roles.sql:/docker-entrypoint-initdb.d/roles.sql:ro"]
+    }
     assert set(COMPOSE["volumes"]) == {"database"}
 
 
 def test_compose_refuses_to_start_without_its_secrets() -> None:
-    assert secrets() == {"ENGAGE_JWT_SECRET", "ENGAGE_SEALING_KEY", "ENGAGE_DATABASE_PASSWORD"}
+    assert secrets() == {"ENGAGE_JWT_SECRET", "ENGAGE_SEALING_KEY", *PASSWORDS}
     for secret in secrets():
         uses = [found for found in variables() if found["name"] == secret]
         assert all(found["operator"] in {None, ":?"} for found in uses), f"{secret} has a default"
@@ -122,7 +134,7 @@ def test_the_settings_that_are_given_exist() -> None:
     given = {setting for service in OWN.values() for setting in service["environment"]}
     given |= set(re.findall(r"\b(ENGAGE_[A-Z_]+)=", (DEPLOY / "Dockerfile").read_text()))
     given |= set(re.findall(r"`(ENGAGE_[A-Z_]+)`", (DEPLOY / "README.md").read_text()))
-    given -= {"ENGAGE_DATABASE_PASSWORD", "ENGAGE_VERSION", "ENGAGE_PUBLISH"}  # read by Compose alone
+    given -= {*PASSWORDS, "ENGAGE_VERSION", "ENGAGE_PUBLISH"}  # read by Compose alone
     known = {f"ENGAGE_{name.upper()}" for name in Settings.model_fields}
     assert given
     assert given <= known
@@ -136,3 +148,47 @@ def test_gateway_and_worker_open_what_the_other_has_sealed() -> None:
     keys = {name: service["environment"].get("ENGAGE_SEALING_KEY") for name, service in OWN.items()}
     assert keys["gateway"] == keys["worker"] is not None
     assert keys["migrate"] is None
+
+
+def test_only_migrations_are_run_by_the_owner_of_the_database() -> None:
+    environments = {name: service["environment"] for name, service in OWN.items()}
+    users = {name: urlsplit(given["ENGAGE_DATABASE_URL"]).username for name, given in environments.items()}
+    role = environments["migrate"]["ENGAGE_DATABASE_ROLE"]
+    assert users == {"migrate": SERVICES["postgres"]["environment"]["POSTGRES_USER"], "gateway": role, "worker": role}
+    assert users["migrate"] != role
+    holders = {name for name in OWN if "ENGAGE_DATABASE_PASSWORD" in str(environments[name])}
+    assert holders == {"migrate"}
+
+
+async def test_the_role_of_gateway_and_worker_is_made_and_gets_another_password(
+    servers: Servers, tmp_path: Path
+) -> None:
+    """By psql, as the image of PostgreSQL does it; under another name, since the server of the tests is shared."""
+    role = OWN["migrate"]["environment"]["ENGAGE_DATABASE_ROLE"]
+    name, script = f"engage_test_{token_hex(6)}", tmp_path / "roles.sql"
+    text = (DEPLOY / "roles.sql").read_text()
+    assert f"CREATE ROLE {role}'" in text
+    assert "getenv password APP_PASSWORD" in text
+    assert "APP_PASSWORD" in SERVICES["postgres"]["environment"]
+    script.write_text(text.replace(role, name))
+    parts = urlsplit(servers.database_url)
+    place = parts.netloc.rpartition("@")[2]
+    owner = await asyncpg.connect(servers.database_url)
+    try:
+        for password in ("first", "it's another"):
+            given = os.environ | {"APP_PASSWORD": password}
+            command: list[str | Path] = [
+                installed().postgres.with_name("psql"),
+                "--no-psqlrc",
+                "--set=ON_ERROR_STOP=1",
+                "--file",
+                script,
+                servers.database_url,
+            ]
+            await asyncio.to_thread(subprocess.run, command, env=given, check=True, capture_output=True, timeout=60)
+            address = urlunsplit(parts._replace(netloc=f"{name}:{quote(password)}@{place}"))
+            connection = await asyncpg.connect(address)
+            await connection.close()
+    finally:
+        await owner.execute(f"DROP ROLE IF EXISTS {name}")
+        await owner.close()

@@ -15,7 +15,8 @@ from tests.house.repository import ROOT
 FULL = ROOT / "requirements.lock"
 DEPLOY = ROOT / "deploy" / "requirements.lock"
 BUILD = ROOT / "deploy" / "build.lock"
-LOCKS = pytest.mark.parametrize("lock", [FULL, DEPLOY, BUILD], ids=lambda path: str(path.relative_to(ROOT)))
+FUZZ = ROOT / "tests" / "fuzz" / "requirements.lock"
+LOCKS = pytest.mark.parametrize("lock", [FULL, DEPLOY, BUILD, FUZZ], ids=lambda path: str(path.relative_to(ROOT)))
 
 PINNED = re.compile(r"(?P<name>[a-z0-9.-]+)==(?P<version>[^\s;]+)(?: ; [^\\]+)?")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
@@ -79,6 +80,10 @@ def test_no_host_name_url_or_index(lock: Path) -> None:
 
 def test_requirements_lock_holds_all_that_pyproject_names() -> None:
     assert_locked(declared("embedded", "dev"), FULL)
+
+
+def test_the_lock_of_fuzzing_holds_what_it_needs() -> None:
+    assert_locked(declared("fuzz"), FUZZ)
 
 
 def test_deploy_lock_holds_what_the_image_needs_and_no_tool() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
 
 from engage.base.settings import Settings
 from tests.ledger.books import new_member, new_program
+from tests.ledger.soundness import assert_sound
 
 
 @pytest.fixture
@@ -20,3 +22,11 @@ async def program(connected: Settings) -> str:
 async def member(connected: Settings) -> UUID:
     assert connected.database_url
     return await new_member()
+
+
+@pytest.fixture
+async def sound(connected: Settings) -> AsyncIterator[None]:
+    """The ledger keeps its laws after the test, whatever that was about."""
+    assert connected.database_url
+    yield
+    await assert_sound()

@@ -14,7 +14,7 @@ from uuid import UUID
 from engage.base import clock, db
 from engage.domains.ledger.errors import InsufficientPoints
 from engage.domains.ledger.service import sweep_due
-from engage.domains.ledger.types import Balance, Posted
+from engage.domains.ledger.types import HOUSE_KINDS, Balance, Posted
 from engage.domains.ledger.verify import verify_ledger
 from tests.ledger.books import (
     NOON,
@@ -77,7 +77,9 @@ async def test_the_first_movements_of_a_program_open_its_books_once(member: UUID
     await asyncio.gather(*(earn(one, program, 1) for one in members for _ in range(4)))
     assert [(await balance(one, program)).available for one in members] == [4] * 8
     currency = await db.fetch_value("SELECT engage.ledger_currency($1)", program)
-    assert await db.fetch_value("SELECT count(*) FROM accounts WHERE currency_id = $1", currency) == 7 + 8
+    assert (
+        await db.fetch_value("SELECT count(*) FROM accounts WHERE currency_id = $1", currency) == len(HOUSE_KINDS) + 8
+    )
     await assert_whole()
 
 

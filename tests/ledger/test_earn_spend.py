@@ -10,9 +10,9 @@ import pytest
 from engage.base import clock, db
 from engage.base.actor import Actor, Role
 from engage.base.errors import IdempotencyConflict
-from engage.domains.ledger.errors import InsufficientPoints
+from engage.domains.ledger.errors import BalanceLimit, InsufficientPoints
 from engage.domains.ledger.service import PostedEarnings, post_earnings, spend_points
-from engage.domains.ledger.types import POINTS_MAX, Balance, Cause, Earning, Posted
+from engage.domains.ledger.types import POINTS_MAX, Balance, Cause, Earning, Posted, TransferKind
 from engage.domains.members.service import lock_members
 from tests.ledger.books import (
     NOON,
@@ -39,6 +39,7 @@ async def test_earning_makes_a_lot_two_legs_and_an_event(member: UUID, program: 
         transfer_id=posted.transfer_id,
         member_id=member,
         program=program,
+        kind=TransferKind.EARN,
         amount=120,
         balance=Balance(available=120),
         position=1,
@@ -68,6 +69,9 @@ async def test_earning_makes_a_lot_two_legs_and_an_event(member: UUID, program: 
         "cause_id": "spring",
         "posted_at": "2026-03-10T12:00:00+00:00",
         "balance": {"available": 120, "pending": 0, "held": 0, "debt": 0},
+        "currency": "POINTS",
+        "refers_id": None,
+        "reverses_id": None,
     }
 
 
@@ -127,9 +131,9 @@ async def test_spending_everything_closes_many_lots(member: UUID, program: str) 
 async def test_the_largest_amount_moves_whole(member: UUID, program: str) -> None:
     await earn(member, program, POINTS_MAX)
     assert (await balance(member, program)).available == 2**53 - 1
-    await earn(member, program, POINTS_MAX)
-    posted = await spend(member, program, POINTS_MAX)
-    assert posted.balance.available == POINTS_MAX
+    with pytest.raises(BalanceLimit) as caught:
+        await earn(member, program, 1)
+    assert caught.value.extras == {"limit": POINTS_MAX, "balance": POINTS_MAX, "required": 1}
     await spend(member, program, POINTS_MAX)
     assert (await balance(member, program)).available == 0
     await assert_whole()

@@ -13,7 +13,8 @@ from engage.base.actor import SYSTEM
 from engage.base.errors import InvalidInput
 from engage.base.paging import encode_cursor
 from engage.domains.ledger.queries import get_program_points, statement_below, statement_page
-from engage.domains.ledger.types import Balance, ExpiryLine, ExpirySchedule, ProgramPoints, TransferRecord
+from engage.domains.ledger.queries.records import ProgramPoints
+from engage.domains.ledger.types import Balance, ExpiryLine, ExpirySchedule, TransferRecord
 from tests.ledger.books import (
     NOON,
     amounts,

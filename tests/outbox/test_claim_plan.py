@@ -54,13 +54,13 @@ _DEAD = """
 _JOBS = """
     WITH done AS (
       INSERT INTO outbox (id, handler, payload, created_at, due_at, finished_at)
-        SELECT gen_random_uuid(), 'asked', '{}', $1, $1, $1::timestamptz - n * interval '2 hours'
-          FROM generate_series(1, 1000) n RETURNING id
+        SELECT gen_random_uuid(), 'asked', '{}', $1, $1, $1::timestamptz - n * interval '24 minutes'
+          FROM generate_series(1, 5000) n RETURNING id
     ), runs AS (
       INSERT INTO job_runs (id) SELECT id FROM done
     )
     INSERT INTO job_results (id, job_id, row, code, detail)
-      SELECT gen_random_uuid(), done.id, n, 'OK', '{}' FROM done, generate_series(1, 50) n
+      SELECT gen_random_uuid(), done.id, n, 'OK', '{}' FROM done, generate_series(1, 10) n
 """
 
 

@@ -14,6 +14,7 @@ from engage.outbox import lanes, queries
 from engage.outbox.queries import figures, listing
 from engage.outbox.registry import Registry
 from engage.outbox.types import JobFilter, JobsAfter, JobState, LaneFigures, Progress, ScheduleRecord
+from engage.outbox.watching import watch_job
 from tests.outbox.standing import EVENT, JOB, put, put_progress, put_results
 from tests.outbox.working import Happened
 
@@ -68,6 +69,29 @@ async def test_only_admins_look(kinds: Registry) -> None:
         with pytest.raises(Forbidden):
             await refused
     assert kinds.find(EVENT)
+
+
+@pytest.mark.usefixtures("kinds")
+async def test_who_asked_for_a_job_follows_it() -> None:
+    row = await put(JOB, JobState.DONE)
+    await put_progress(row, 3, 3)
+    await put_results(row, 3)
+    for role in Role:
+        alice, bob = Actor("alice", role), Actor("bob", role)
+        assert (await queries.get_job(alice, row)).asked_by == "alice"
+        assert len((await queries.list_results(alice, row, 0, 10)).rows) == 3
+        assert (await anext(watch_job(alice, row))).id == row
+        if role is Role.ADMIN:
+            continue
+        told = []
+        for job_id in (row, new_id()):
+            for look in (queries.get_job(bob, job_id), queries.list_results(bob, job_id, 0, 10)):
+                with pytest.raises(Forbidden) as caught:
+                    await look
+                told.append(str(caught.value))
+            with pytest.raises(Forbidden):
+                await anext(watch_job(bob, job_id))
+        assert len(set(told)) == 1  # whether there is such a job is nobody else's business
 
 
 async def test_a_job_is_told_with_all_that_is_known_of_it(kinds: Registry) -> None:

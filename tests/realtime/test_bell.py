@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 import orjson
 import pytest
@@ -12,34 +11,9 @@ from engage.base import db
 from engage.base.errors import InvalidInput
 from engage.base.settings import Settings
 from engage.realtime.bell import Bell, knock, ring_after_commit, start_bell
-from engage.realtime.broker import Broker
 from engage.realtime.rings import Ring, channel_of, rings_of
-from tests.realtime.watching import new_stream, until, write
+from tests.realtime.watching import Ear, new_stream, until, write
 from tests.realtime.wire import wired
-
-
-class Ear:
-    """Hears what is published on channels."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.broker = broker
-        self.heard: list[bytes] = []
-
-    async def on(self, channel: str) -> None:
-        self.broker.listen(channel, self.heard.append)
-        await self.broker.confirmed(channel)
-
-
-@pytest.fixture
-async def ear(connected: Settings) -> AsyncIterator[Ear]:
-    broker = Broker(connected.redis_url, connected.redis_prefix)
-    ready = asyncio.Event()
-    broker.on_connect(ready.set)
-    broker.start()
-    async with asyncio.timeout(20):
-        await ready.wait()
-    yield Ear(broker)
-    await broker.stop()
 
 
 def test_rings_are_made_of_what_the_kernel_answers() -> None:

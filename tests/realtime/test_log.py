@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from engage.base import clock, db
+from engage.base.readings import Fetch
 from engage.realtime.log import prune_events, read_events, read_heads, read_missed, read_state
 from engage.realtime.rings import Ring
 from tests.realtime.watching import COUNTED, counted, new_stream, write
@@ -86,7 +87,7 @@ async def test_a_state_comes_with_its_head_even_while_others_write() -> None:
 async def test_a_state_is_of_one_member() -> None:
     ids = (UUID(int=1), UUID(int=2))
     with pytest.raises(ValueError, match="one member"):
-        await read_state("member:x", db.Fetch(COUNTED, ids))
+        await read_state("member:x", Fetch(COUNTED, ids))
 
 
 async def test_pruning_removes_old_events_in_batches_and_says_what_is_kept() -> None:

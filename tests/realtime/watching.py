@@ -13,6 +13,7 @@ import orjson
 
 from engage.base import clock, db
 from engage.base.ids import new_id
+from engage.base.readings import Fetch, Reading
 from engage.base.settings import Settings
 from engage.realtime.bell import ring_after_commit
 from engage.realtime.broker import Broker
@@ -27,12 +28,24 @@ from engage.realtime.subscription import Subscription, Topic, one_topic
 Delivery = Snapshot[int] | Change
 
 # The state of these streams is how many events they have had, which is their position too.
-COUNTED: db.Reading[int] = db.Reading(
+COUNTED: Reading[int] = Reading(
     """SELECT m::text, to_json(coalesce((SELECT position FROM stream_heads WHERE id = 'member:' || m), 0))
          FROM unnest($1::uuid[]) AS m""",
     int,
     -1,
 )
+
+
+class Ear:
+    """Hears what is published on channels."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.heard: list[bytes] = []
+
+    async def on(self, channel: str) -> None:
+        self.broker.listen(channel, self.heard.append)
+        await self.broker.confirmed(channel)
 
 
 def new_stream() -> str:
@@ -41,7 +54,7 @@ def new_stream() -> str:
 
 def counted(stream: str) -> Snapshotter[int]:
     async def read() -> StateAt[int]:
-        return await read_state(stream, db.Fetch(COUNTED, (UUID(stream.removeprefix("member:")),)))
+        return await read_state(stream, Fetch(COUNTED, (UUID(stream.removeprefix("member:")),)))
 
     return read
 

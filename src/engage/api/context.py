@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
 from strawberry.types import Info
 
-from engage.base import db
+from engage.api.documents import Documents
+from engage.base import clock
 from engage.base.actor import Actor
 from engage.base.errors import Unauthenticated
 from engage.base.ids import new_id
+from engage.base.readings import Fetch, Reading, fetch_together
 from engage.base.settings import Settings
 from engage.realtime.hub import Hub
 
 T = TypeVar("T")
-Call = tuple[db.Reading[Any], tuple[object, ...]]
+Call = tuple[Reading[Any], tuple[object, ...]]
 
 
 class Together:
@@ -32,7 +35,7 @@ class Together:
         self._asked = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def load(self, reading: db.Reading[T], member_id: UUID, *args: object) -> asyncio.Future[T]:
+    def load(self, reading: Reading[T], member_id: UUID, *args: object) -> asyncio.Future[T]:
         """The reading's value for one member, when the present turn's statement has answered."""
         if not self._wanted:
             asyncio.get_running_loop().call_soon(self._start, self._asked)
@@ -56,8 +59,8 @@ class Together:
 
 async def _read(wanted: dict[Call, dict[UUID, asyncio.Future[Any]]]) -> None:
     try:
-        fetches = [db.Fetch(reading, tuple(members), args) for (reading, args), members in wanted.items()]
-        answers = await db.fetch_together(fetches)
+        fetches = [Fetch(reading, tuple(members), args) for (reading, args), members in wanted.items()]
+        answers = await fetch_together(fetches)
     except BaseException as error:
         for members in wanted.values():
             for future in members.values():
@@ -77,15 +80,20 @@ async def _read(wanted: dict[Call, dict[UUID, asyncio.Future[Any]]]) -> None:
 class Context:
     """One operation's surroundings. A socket makes a fresh one for each operation and for each event.
 
-    `deadline` is the moment, on the event loop's clock, at which a command of the operation is given up.
+    `holds_until` is when the caller's token ends. `deadline` is the moment, on the event loop's clock, at which a
+    command of the operation is given up. `now` is that of all its reads which are to agree, and so can be read
+    together. `documents` are what a socket looks its operations up in.
     """
 
     caller: Actor | None
     hub: Hub
     config: Settings
     deadline: float | None = None
+    holds_until: datetime | None = None
+    documents: Documents | None = None
     request_id: str = field(default_factory=lambda: str(new_id()))
     together: Together = field(default_factory=Together)
+    now: datetime = field(default_factory=clock.now)
 
     @property
     def actor(self) -> Actor:
@@ -94,9 +102,17 @@ class Context:
             raise Unauthenticated("This takes a token: send the header Authorization: Bearer <token>.")
         return self.caller
 
+    def holds_s(self) -> float | None:
+        """For how many seconds the caller's token is still accepted; None without one."""
+        if self.holds_until is None:
+            return None
+        return max(0.0, (self.holds_until - clock.now()).total_seconds()) + self.config.jwt_leeway_s
+
     def fresh(self) -> Context:
         """The same caller and request with a loader of its own."""
-        return Context(self.caller, self.hub, self.config, self.deadline, self.request_id)
+        return Context(
+            self.caller, self.hub, self.config, self.deadline, self.holds_until, self.documents, self.request_id
+        )
 
 
 def context_of(info: Info) -> Context:

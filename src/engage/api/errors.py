@@ -1,184 +1,92 @@
-"""Refusals on their way out: problems of mutations, `extensions.code` of queries, and a mask over the rest.
-
-A problem that a command can give is a member of its result union; a client that cares for none of them asks for
-`... on Problem { code message path }`.
-"""
+"""Refusals on their way out: problems of mutations, `extensions.code` of queries, and a mask over the rest."""
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Any
 
 import asyncpg
-import strawberry
 import structlog
 from graphql import GraphQLError
 from tortoise.exceptions import ValidationError
 
-from engage.api.enums import JobState, MemberState, describe
-from engage.api.scalars import Points
+from engage.api import ledger_problems
+from engage.api.enums import describe
+from engage.api.ledger_problems import (
+    AdjustmentDecided,
+    BalanceLimit,
+    InsufficientPoints,
+    MemberNotActive,
+    SecondPersonNeeded,
+)
+from engage.api.problems import (
+    AlreadyExists,
+    Forbidden,
+    IdempotencyConflict,
+    IdentityTaken,
+    InvalidInput,
+    JobNotCancellable,
+    JobNotRetryable,
+    NotFound,
+    OrderConflict,
+    OutcomeUnknown,
+    PreviewOutdated,
+    Problem,
+    ProblemCode,
+    TooManyWebhooks,
+    UnknownChannel,
+    UnknownCurrency,
+    UnknownEvent,
+    UnknownMember,
+    UnknownStore,
+    WebhookDisabled,
+)
 from engage.base import db
 from engage.base import errors as base_errors
 from engage.base.errors import Refusal, Unavailable
-from engage.domains.ledger import errors as ledger_errors
+from engage.domains.ledger.policy import errors as policy_errors
 from engage.domains.members import errors as members_errors
 from engage.domains.purchases import errors as purchases_errors
 from engage.domains.webhooks import errors as webhooks_errors
 from engage.outbox import errors as outbox_errors
 
+__all__ = [
+    "BEYOND",
+    "BUSY",
+    "GONE",
+    "MESSAGE_MAX",
+    "NO_TEXT",
+    "PROBLEMS",
+    "AdjustmentDecided",
+    "AlreadyExists",
+    "BalanceLimit",
+    "Forbidden",
+    "IdempotencyConflict",
+    "IdentityTaken",
+    "InsufficientPoints",
+    "InvalidInput",
+    "JobNotCancellable",
+    "JobNotRetryable",
+    "MemberNotActive",
+    "NotFound",
+    "OrderConflict",
+    "OutcomeUnknown",
+    "PreviewOutdated",
+    "Problem",
+    "ProblemCode",
+    "SecondPersonNeeded",
+    "TooManyWebhooks",
+    "UnknownChannel",
+    "UnknownCurrency",
+    "UnknownEvent",
+    "UnknownMember",
+    "UnknownStore",
+    "WebhookDisabled",
+    "formatted",
+    "meaning",
+    "problem_of",
+]
+
 log = structlog.get_logger(__name__)
-
-
-@strawberry.enum(description="What stood in the way, for programs to act on.")
-class ProblemCode(Enum):
-    """Stable codes; each problem type has its own."""
-
-    INVALID_INPUT = "INVALID_INPUT"
-    NOT_FOUND = "NOT_FOUND"
-    FORBIDDEN = "FORBIDDEN"
-    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
-    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
-    INSUFFICIENT_POINTS = "INSUFFICIENT_POINTS"
-    MEMBER_NOT_ACTIVE = "MEMBER_NOT_ACTIVE"
-    IDENTITY_TAKEN = "IDENTITY_TAKEN"
-    ALREADY_EXISTS = "ALREADY_EXISTS"
-    UNKNOWN_CHANNEL = "UNKNOWN_CHANNEL"
-    UNKNOWN_MEMBER = "UNKNOWN_MEMBER"
-    UNKNOWN_CURRENCY = "UNKNOWN_CURRENCY"
-    UNKNOWN_STORE = "UNKNOWN_STORE"
-    ORDER_CONFLICT = "ORDER_CONFLICT"
-    UNKNOWN_EVENT = "UNKNOWN_EVENT"
-    TOO_MANY_WEBHOOKS = "TOO_MANY_WEBHOOKS"
-    WEBHOOK_DISABLED = "WEBHOOK_DISABLED"
-    JOB_NOT_RETRYABLE = "JOB_NOT_RETRYABLE"
-    JOB_NOT_CANCELLABLE = "JOB_NOT_CANCELLABLE"
-
-
-@strawberry.interface(description="Why a command did nothing.")
-class Problem:
-    """What every problem tells."""
-
-    code: ProblemCode = strawberry.field(description="The kind of problem, for programs.")
-    message: str = strawberry.field(description="A sentence for developers that says what would be right.")
-    path: list[str] | None = strawberry.field(description="The input field that is meant, from the input's root.")
-
-
-@strawberry.type(description="A value that can never be right.")
-class InvalidInput(Problem):
-    """See engage.base.errors."""
-
-
-@strawberry.type(description="What was named is not there.")
-class NotFound(Problem):
-    """See engage.base.errors."""
-
-
-@strawberry.type(description="Your role may not do this.")
-class Forbidden(Problem):
-    """See engage.base.errors."""
-
-
-@strawberry.type(description="The idempotency key was used before with other input.")
-class IdempotencyConflict(Problem):
-    """See engage.base.errors."""
-
-
-@strawberry.type(
-    description="The command ran out of time or lost its database, and may have happened: repeat it, with the same "
-    "key where it takes one."
-)
-class OutcomeUnknown(Problem):
-    """See engage.base.errors."""
-
-
-@strawberry.type(description="The member has fewer points than are needed.")
-class InsufficientPoints(Problem):
-    """See engage.domains.ledger.errors."""
-
-    available: Points = strawberry.field(description="What the member can spend now.")
-    required: Points = strawberry.field(description="What the command needs.")
-
-
-@strawberry.type(description="The member's state lets no points move this way.")
-class MemberNotActive(Problem):
-    """See engage.domains.ledger.errors."""
-
-    state: MemberState = strawberry.field(description="The member's state.")
-
-
-@strawberry.type(description="Another member is known under this identity.")
-class IdentityTaken(Problem):
-    """See engage.domains.members.errors."""
-
-
-@strawberry.type(description="Something of this code is there already.")
-class AlreadyExists(Problem):
-    """See engage.domains.members.errors."""
-
-
-@strawberry.type(description="There is no such channel.")
-class UnknownChannel(Problem):
-    """See engage.domains.members.errors."""
-
-    known: list[str] = strawberry.field(description="The channels that there are.")
-
-
-@strawberry.type(description="Nobody is known under this identity, and purchases register no new members here.")
-class UnknownMember(Problem):
-    """See engage.domains.members.errors."""
-
-
-@strawberry.type(description="The program does not take this currency.")
-class UnknownCurrency(Problem):
-    """See engage.domains.purchases.errors."""
-
-    known: list[str] = strawberry.field(description="The currencies that it takes.")
-
-
-@strawberry.type(description="The program has no such store.")
-class UnknownStore(Problem):
-    """See engage.domains.purchases.errors."""
-
-
-@strawberry.type(description="The order number is on file with other content.")
-class OrderConflict(Problem):
-    """See engage.domains.purchases.errors."""
-
-
-@strawberry.type(
-    description="The work is done, cancelled or at work, or another job with its key is undone, so it is not retried."
-)
-class JobNotRetryable(Problem):
-    """See engage.outbox.errors."""
-
-    state: JobState = strawberry.field(description="The state that it is in.")
-
-
-@strawberry.type(description="The work is finished or dead, or an event at work: there is nothing to cancel.")
-class JobNotCancellable(Problem):
-    """See engage.outbox.errors."""
-
-    state: JobState = strawberry.field(description="The state that it is in.")
-
-
-@strawberry.type(description="There is no such event.")
-class UnknownEvent(Problem):
-    """See engage.domains.webhooks.errors."""
-
-    known: list[str] = strawberry.field(description="The events that there are.")
-
-
-@strawberry.type(description="There are as many webhook endpoints as there may be.")
-class TooManyWebhooks(Problem):
-    """See engage.domains.webhooks.errors."""
-
-    limit: int = strawberry.field(description="How many there may be.")
-
-
-@strawberry.type(description="The webhook endpoint is disabled; it has to be resumed first.")
-class WebhookDisabled(Problem):
-    """See engage.domains.webhooks.errors."""
-
 
 PROBLEMS: dict[type[Refusal], type[Problem]] = {
     base_errors.InvalidInput: InvalidInput,
@@ -186,8 +94,6 @@ PROBLEMS: dict[type[Refusal], type[Problem]] = {
     base_errors.Forbidden: Forbidden,
     base_errors.IdempotencyConflict: IdempotencyConflict,
     base_errors.OutcomeUnknown: OutcomeUnknown,
-    ledger_errors.InsufficientPoints: InsufficientPoints,
-    ledger_errors.MemberNotActive: MemberNotActive,
     members_errors.IdentityTaken: IdentityTaken,
     members_errors.AlreadyExists: AlreadyExists,
     members_errors.UnknownChannel: UnknownChannel,
@@ -195,17 +101,25 @@ PROBLEMS: dict[type[Refusal], type[Problem]] = {
     purchases_errors.UnknownCurrency: UnknownCurrency,
     purchases_errors.UnknownStore: UnknownStore,
     purchases_errors.OrderConflict: OrderConflict,
+    policy_errors.PreviewOutdated: PreviewOutdated,
     webhooks_errors.UnknownEvent: UnknownEvent,
     webhooks_errors.TooManyWebhooks: TooManyWebhooks,
     webhooks_errors.WebhookDisabled: WebhookDisabled,
     outbox_errors.JobNotRetryable: JobNotRetryable,
     outbox_errors.JobNotCancellable: JobNotCancellable,
+    **ledger_problems.PROBLEMS,
 }
 
 
+CODES: dict[type[Problem], ProblemCode] = {
+    **{kind: ProblemCode(refusal.code) for refusal, kind in PROBLEMS.items()},
+    **dict(ledger_problems.IN_MONEY.values()),
+}
+"""Each kind's own code."""
+
 describe(
     ProblemCode,
-    {ProblemCode(refusal.code): kind.__strawberry_definition__.description for refusal, kind in PROBLEMS.items()},  # type: ignore[attr-defined]
+    {code: kind.__strawberry_definition__.description for kind, code in CODES.items()},  # type: ignore[attr-defined]
 )
 
 MESSAGE_MAX = 500
@@ -267,7 +181,10 @@ def _short(message: str) -> str:
 def problem_of(refusal: Refusal) -> Problem:
     """The problem that tells of this refusal."""
     kind = PROBLEMS[type(refusal)]
-    return kind(code=ProblemCode(refusal.code), message=_short(refusal.message), path=refusal.path, **refusal.extras)
+    if "money" in refusal.extras:
+        kind, _ = ledger_problems.IN_MONEY[kind]
+    told = ledger_problems.told(kind, refusal.extras)
+    return kind(code=CODES[kind], message=_short(refusal.message), path=refusal.path, **told)
 
 
 def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""GraphQL over HTTP (the working draft of the GraphQL Foundation), for queries and mutations.
+"""GraphQL over HTTP (the working draft of the GraphQL Foundation), as Server-Sent Events for those who ask for them.
 
 The library's own view answers `application/json` and 200 where the draft's media type and 4xx are due, so this is a
-small one of our own: POST for all, GET for queries alone.
+small one of our own: POST for all, GET for queries alone, and for subscriptions as events.
 """
 
 from __future__ import annotations
@@ -12,42 +12,38 @@ from typing import Any
 import orjson
 from graphql import GraphQLError, OperationType
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from strawberry.http.ides import get_graphql_ide_html
 
+from engage.api import sse
 from engage.api.context import Context
+from engage.api.documents import Documents
 from engage.api.errors import formatted
+from engage.api.requests import READING, BadRequestError, read_request
 from engage.api.schema import Faulty, Schema
 from engage.base import crypto
-from engage.base.errors import Unauthenticated
+from engage.base.bearers import Bearers
+from engage.base.errors import Refusal, Unauthenticated, Unavailable
 from engage.base.ids import new_id
 from engage.base.settings import Settings
 from engage.realtime.hub import Hub
 
 MEDIA_TYPE = "application/graphql-response+json"
-QUERY_LENGTH_MAX = 100_000
-
-READING = ("GET", "HEAD")
 
 
-class BadRequestError(Exception):
-    """A request that holds no operation; `status` and `code` tell what is wrong with it."""
-
-    def __init__(
-        self, message: str, code: str = "BAD_REQUEST", status: int = 400, headers: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
-        self.status = status
-        self.headers = headers or {}
+GRAPHIQL = "default-src 'self' https: data: 'unsafe-inline'; frame-ancestors 'none'"
+"""The policy of the page of GraphiQL, which is there in development alone."""
 
 
 class GraphQLOverHTTP:
     """The endpoint. `hub` is asked for at each request, since it lives as long as the lifespan."""
 
-    def __init__(self, schema: Schema, config: Settings, hub: Callable[[], Hub]) -> None:
+    def __init__(
+        self, schema: Schema, config: Settings, hub: Callable[[], Hub], documents: Documents, bearers: Bearers
+    ) -> None:
         self.schema = schema
+        self.bearers = bearers
+        self.documents = documents
         self.config = config
         self.hub = hub
 
@@ -60,17 +56,22 @@ class GraphQLOverHTTP:
         accepts = request.headers.get("accept", "").lower()
         if request.method == "GET" and "text/html" in accepts and not request.url.query:
             return self._graphiql()
-        plain = MEDIA_TYPE not in accepts
+        plain = MEDIA_TYPE not in accepts and sse.MEDIA_TYPE not in accepts
         headers: dict[str, str] = {}
         try:
-            context = self._context(request)
-            params = await self._read(request)
-            executed, body = await self._answer(context, params, mutations=request.method == "POST")
-            status = 200 if plain or executed else 400
+            found = await self._respond(request, accepts)
+            if isinstance(found, Response):
+                return found
+            status, body = found
+            status = 200 if plain else status
         except BadRequestError as error:
             status, body, headers = error.status, _errors(error.message, error.code), error.headers
         except Unauthenticated as error:
             status, body, headers = 401, _errors(error.message, error.code), {"WWW-Authenticate": "Bearer"}
+        except Unavailable as error:
+            status, body = 503, {"errors": [formatted(GraphQLError("", original_error=error), str(new_id()))]}
+        except Refusal as error:
+            status, body = 200 if plain else 400, _errors(error.message, error.code)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001 -- a fault of ours, which is logged whole and told masked
@@ -78,58 +79,50 @@ class GraphQLOverHTTP:
             status, body = 500, {"errors": [formatted(unknown, str(new_id()))]}
         return Response(orjson.dumps(body), status, headers, media_type="application/json" if plain else MEDIA_TYPE)
 
-    def _context(self, request: Request) -> Context:
+    async def _context(self, request: Request) -> Context:
         header = request.headers.get("authorization")
         if header is None:
             return Context(None, self.hub(), self.config)
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("Send the header Authorization: Bearer <token>.")
-        actor, _ = crypto.read_token(self.config, token.strip())
-        return Context(actor, self.hub(), self.config)
+        actor, holds_until = await self.bearers.read(token.strip())
+        return Context(actor, self.hub(), self.config, holds_until=holds_until)
 
-    async def _read(self, request: Request) -> dict[str, Any]:
-        if request.method in READING:
-            return _from_query_string(request)
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise BadRequestError("Send the header Content-Type: application/json.", "UNSUPPORTED_MEDIA_TYPE", 415)
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > self.config.body_size_max:
-                raise BadRequestError(
-                    f"A request has at most {self.config.body_size_max:,} bytes.", "REQUEST_TOO_LARGE", 413
-                )
-        try:
-            found = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise BadRequestError(f"The body is not JSON in UTF-8: {error}.") from error
-        if not isinstance(found, dict):
-            raise BadRequestError("The body is a JSON object with `query`; batches are not taken.")
-        return found
-
-    async def _answer(
-        self, context: Context, params: dict[str, Any], *, mutations: bool
-    ) -> tuple[bool, dict[str, Any]]:
-        """Whether the operation was executed, and what the client gets."""
-        query, name, variables = _checked(params)
-        operation = self.schema.prepare(query, name, introspection=self.config.development)
+    async def _respond(self, request: Request, accepts: str) -> tuple[int, dict[str, Any]] | StreamingResponse:
+        """Status and body of an answer, or the stream of all answers where that was asked for."""
+        context = await self._context(request)
+        asked = await read_request(request, self.config, context.caller)
+        query = await self.documents.find(asked.query, asked.document_id, asked.digest)
+        operation = self.schema.prepare(query, asked.name, introspection=self.config.development)
         if isinstance(operation, Faulty):
-            return False, {"errors": [formatted(error, context.request_id) for error in operation.errors]}
-        if operation.kind is OperationType.SUBSCRIPTION:
-            raise BadRequestError("Subscriptions come over a websocket (graphql-transport-ws).")
-        if operation.kind is OperationType.MUTATION and not mutations:
+            return 400, {"errors": [formatted(error, context.request_id) for error in operation.errors]}
+        if asked.digest is not None and asked.query is not None:
+            await self.documents.keep(query, asked.digest)
+        streamed = sse.MEDIA_TYPE in accepts
+        if operation.kind is OperationType.SUBSCRIPTION and not streamed:
+            raise BadRequestError(
+                "Subscriptions come over a websocket (graphql-transport-ws), or with Accept: text/event-stream."
+            )
+        if operation.kind is OperationType.MUTATION and request.method in READING:
             raise BadRequestError("Mutations come by POST.", "METHOD_NOT_ALLOWED", 405, {"Allow": "POST"})
-        result = await self.schema.run(operation, variables, context)
+        if errors := self.schema.refused(asked.variables):
+            return 400, {"errors": [formatted(error, context.request_id) for error in errors]}
+        if streamed:
+            last = _errors(crypto.EXPIRED, Unauthenticated.code)
+            answers = self.schema.answers(operation, asked.variables, context)
+            return sse.event_stream(answers, holds_s=context.holds_s(), last=last)
+        result = await self.schema.run(operation, asked.variables, context)
         if result["data"] is None and _is_request_error(result):
-            return False, {"errors": result["errors"]}
-        return True, result
+            return 400, {"errors": result["errors"]}
+        return 200, result
 
     def _graphiql(self) -> Response:
         if not self.config.development:
             return Response("GraphiQL is off here; set ENGAGE_DEVELOPMENT=true to have it.", 404)
-        return HTMLResponse(get_graphql_ide_html(graphql_ide="graphiql"))
+        return HTMLResponse(
+            get_graphql_ide_html(graphql_ide="graphiql"), headers={"Content-Security-Policy": GRAPHIQL}
+        )
 
 
 def _is_request_error(result: dict[str, Any]) -> bool:
@@ -139,29 +132,3 @@ def _is_request_error(result: dict[str, Any]) -> bool:
 
 def _errors(message: str, code: str) -> dict[str, Any]:
     return {"errors": [{"message": message, "extensions": {"code": code}}]}
-
-
-def _from_query_string(request: Request) -> dict[str, Any]:
-    params: dict[str, Any] = dict(request.query_params)
-    for name in ("variables", "extensions"):
-        if name in params:
-            try:
-                params[name] = orjson.loads(params[name])
-            except orjson.JSONDecodeError as error:
-                raise BadRequestError(f"`{name}` is not JSON: {error}.") from error
-    return params
-
-
-def _checked(params: dict[str, Any]) -> tuple[str, str | None, dict[str, Any] | None]:
-    query, name, variables = params.get("query"), params.get("operationName"), params.get("variables")
-    if not isinstance(query, str) or not query:
-        raise BadRequestError('`query` is missing: send {"query": "…"}.')
-    if len(query) > QUERY_LENGTH_MAX:
-        raise BadRequestError(f"A document has at most {QUERY_LENGTH_MAX:,} characters.")
-    if name is not None and not isinstance(name, str):
-        raise BadRequestError("`operationName` is a string or null.")
-    if not isinstance(variables, dict | None):
-        raise BadRequestError("`variables` is a JSON object or null.")
-    if not isinstance(params.get("extensions"), dict | None):
-        raise BadRequestError("`extensions` is a JSON object or null.")
-    return query, name or None, variables

@@ -269,7 +269,7 @@ class JobsQuery:
         page = await queries.list_jobs(context_of(info).actor, _wanted(wanted), below, check_first(first))
         return connection(page, job_node, lambda row: encode_cursor(str(row.id)))
 
-    @field("A piece of work by id. Errors: NOT_FOUND, FORBIDDEN. Role: ADMIN.")
+    @field("A piece of work by id. Errors: NOT_FOUND, FORBIDDEN. Roles: ADMIN, or who asked for it.")
     async def job(
         self,
         info: Info,
@@ -314,7 +314,7 @@ class JobsSubscription:
     @subscription(
         "A piece of work as it stands, then whenever that has changed, at most once a second; it completes when the "
         "work is done, cancelled or dead. A state, not a log: newer replaces older, and there is nothing to resume. "
-        "Errors: NOT_FOUND, TOO_MANY_SUBSCRIBERS. Role: ADMIN."
+        "Errors: NOT_FOUND, TOO_MANY_SUBSCRIBERS. Roles: ADMIN, or who asked for it."
     )
     async def job_changed(
         self,

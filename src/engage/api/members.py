@@ -9,7 +9,7 @@ import strawberry
 from strawberry.types import Info
 
 from engage.api.context import context_of
-from engage.api.enums import MemberState
+from engage.api.enums import CurrencyKind, MemberState, TransferKind
 from engage.api.errors import (
     Forbidden,
     IdentityTaken,
@@ -23,18 +23,19 @@ from engage.api.ledger import (
     Balance,
     ExpirySchedule,
     Program,
-    Transfer,
+    StoredValueBalance,
     balance,
     expiry_schedule,
-    transfer,
-    transfer_cursor,
 )
 from engage.api.notifications import Message, message_node
 from engage.api.purchases import Purchase, purchase
 from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
+from engage.api.statements import Transfer, transfer, transfer_cursor
+from engage.api.value import stored_value
 from engage.base import clock
 from engage.base.errors import Forbidden as Refused
 from engage.base.errors import InvalidInput as InvalidInputRefusal
+from engage.base.errors import NotFound as Missing
 from engage.base.paging import check_first, encode_cursor
 from engage.domains.ledger import queries as ledger
 from engage.domains.members import service
@@ -85,6 +86,34 @@ class Member:
         together = context_of(info).together
         return balance(await together.load(ledger.BALANCES, self.record.id, program, clock.now()))
 
+    @field("What `balance` said at a moment that is past, whatever has been posted since.")
+    async def balance_as_of(
+        self,
+        info: Info,
+        at: Annotated[datetime, strawberry.argument(description="The moment, with what was posted at it.")],
+        program: Program = DEFAULT_PROGRAM,
+    ) -> Balance:
+        """Effective, too: right, however late or early the sweep was."""
+        together = context_of(info).together
+        return balance(await together.load(ledger.BALANCES_AT, self.record.id, program, ledger.moment_past(at)))
+
+    @field("Money that was paid in, in a program; all zero where none ever was. Errors: NOT_FOUND.")
+    async def stored_value(
+        self,
+        info: Info,
+        program: Program = DEFAULT_PROGRAM,
+        at: Annotated[
+            datetime | None, strawberry.argument(description="As it was at a moment that is past; now if left out.")
+        ] = None,
+    ) -> StoredValueBalance:
+        """Effective: right, however late the sweep is."""
+        moment = None if at is None else ledger.moment_past(at)
+        together = context_of(info).together
+        found = await together.load(ledger.STORED_VALUES, self.record.id, program, moment, clock.now())
+        if found is None:
+            raise Missing(f"There is no program {program!r}.", path=["program"])
+        return stored_value(found)
+
     @field("What expires when.")
     async def expiry_schedule(
         self,
@@ -99,12 +128,30 @@ class Member:
 
     @field("The statement of a program, newest first.")
     async def transactions(
-        self, info: Info, first: First, after: After = None, program: Program = DEFAULT_PROGRAM
+        self,
+        info: Info,
+        first: First,
+        after: After = None,
+        program: Program = DEFAULT_PROGRAM,
+        currency: Annotated[
+            CurrencyKind, strawberry.argument(description="That of points, or of stored value.")
+        ] = CurrencyKind.POINTS,
+        kinds: Annotated[
+            list[TransferKind] | None, strawberry.argument(description="Only of these kinds; of all if left out.")
+        ] = None,
+        begin: Annotated[
+            datetime | None, strawberry.argument(name="from", description="Only what was posted then or later.")
+        ] = None,
+        end: Annotated[
+            datetime | None, strawberry.argument(name="to", description="Only what was posted before this moment.")
+        ] = None,
     ) -> Connection[Transfer]:
         """Every movement, with the balance after it."""
         below = keyset(ledger.statement_below, after)
+        ledger.check_span(begin, end)
+        wanted = None if kinds is None else tuple(kinds)
         rows = await context_of(info).together.load(
-            ledger.STATEMENTS, self.record.id, program, check_first(first), below
+            ledger.STATEMENTS, self.record.id, program, currency, check_first(first), below, wanted, begin, end
         )
         return connection(ledger.statement_page(rows, first), transfer, transfer_cursor)
 

@@ -42,7 +42,9 @@ class Program:
     time_zone: str = strawberry.field(description="IANA name; calendar days are counted here.")
     money_currency: str = strawberry.field(description="ISO 4217; its purchases are in this currency.")
     points_per_unit: Amount = strawberry.field(description="Points for one whole unit of money.")
-    points_valid_for: str | None = strawberry.field(description="ISO 8601 duration; null means never.")
+    points_valid_for: str | None = strawberry.field(
+        description="ISO 8601 duration, null for never; holds until a points policy is published, see pointsPolicy."
+    )
     created_at: datetime = strawberry.field(description="When it was set up.")
 
     @field("Its stores. Roles: STAFF, MODERATOR, ADMIN, SERVICE.")
@@ -68,7 +70,11 @@ def _place(kind: str, record: plain.PlaceRecord) -> Place:
     return Place(id=global_id(kind, record.id), code=record.code, name=record.name)
 
 
-@strawberry.type(description="Figures of a program. Issued, spent and expired are gross of what was reversed.")
+@strawberry.type(
+    description="Figures of a program, gross of what was reversed: pointsOutstanding is pointsIssued + "
+    "pointsAdjusted + pointsExchangedIn + pointsReturned - pointsSpent - pointsExpired - pointsDonated - "
+    "pointsForfeited - pointsFees - pointsExchangedOut - pointsClawedBack. Gifts and merges leave it as it is."
+)
 class ProgramTotals:
     """They reconcile with the ledger: outstanding is what the organisation owes."""
 
@@ -79,6 +85,18 @@ class ProgramTotals:
     points_spent: Points = strawberry.field(description="Spent, ever.")
     points_expired: Points = strawberry.field(description="Lost by expiry, ever.")
     points_reversed: Points = strawberry.field(description="Taken back or given back by reversals, ever.")
+    points_donated: Points = strawberry.field(description="Given to good causes, ever.")
+    points_forfeited: Points = strawberry.field(description="Taken as penalties, ever.")
+    points_adjusted: Points = strawberry.field(description="Added less removed by corrections, ever.")
+    points_exchanged_in: Points = strawberry.field(description="Come of points of other programs, ever.")
+    points_exchanged_out: Points = strawberry.field(description="Become points of other programs, ever.")
+    points_gifted: Points = strawberry.field(description="Given from member to member, ever.")
+    points_fees: Points = strawberry.field(description="Paid as fees of gifts, ever.")
+    points_clawed_back: Points = strawberry.field(
+        description="Taken back since they should not have been given, ever."
+    )
+    points_returned: Points = strawberry.field(description="Given back by reversals and restorations, ever.")
+    points_debt: Points = strawberry.field(description="Owed now by members.")
     points_outstanding: Points = strawberry.field(description="Owed now: available, pending and held, less debt.")
 
 
@@ -113,6 +131,16 @@ class ProgramsQuery:
             points_spent=Points(points.spent),
             points_expired=Points(points.expired),
             points_reversed=Points(points.reversed),
+            points_donated=Points(points.donated),
+            points_forfeited=Points(points.forfeited),
+            points_adjusted=Points(points.adjusted),
+            points_exchanged_in=Points(points.exchanged_in),
+            points_exchanged_out=Points(points.exchanged_out),
+            points_gifted=Points(points.gifted),
+            points_fees=Points(points.fees),
+            points_clawed_back=Points(points.clawed_back),
+            points_returned=Points(points.returned),
+            points_debt=Points(points.debt),
             points_outstanding=Points(points.outstanding),
         )
 
@@ -129,7 +157,7 @@ class CreateProgramInput:
         default=Amount(Decimal(1)), description="Points for one whole unit of money."
     )
     points_valid_for: str | None = strawberry.field(
-        default=None, description="ISO 8601 duration such as P12M; points never expire if left out."
+        default=None, description="ISO 8601 duration such as P12M, until a policy is published; never if left out."
     )
 
 

@@ -26,45 +26,72 @@ from graphql import (
 )
 from graphql.execution import ExecutionResult as CoreResult
 from graphql.execution import create_source_event_stream, execute
+from prometheus_client import Counter
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.tools import merge_types
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
+from engage.api import limits
+from engage.api.bulk_points import BulkPointsMutation, BulkPointsQuery
 from engage.api.compiler import CompiledOperation, compile_event, compile_operation
 from engage.api.context import Context
+from engage.api.desk import DeskQuery
 from engage.api.earning import EarningMutation
 from engage.api.errors import formatted
+from engage.api.expiry import ExpiryMutation, ExpiryQuery
+from engage.api.holds import HoldsQuery
 from engage.api.job_commands import JobsMutation
 from engage.api.jobs import JobsQuery, JobsSubscription
 from engage.api.ledger import LedgerMutation, LedgerSubscription
+from engage.api.lifecycle import LifecycleMutation
+from engage.api.lots import LotsQuery
 from engage.api.members import MembersMutation, MembersQuery
 from engage.api.notifications import NotificationsMutation
+from engage.api.policies import PoliciesQuery
+from engage.api.policy_commands import PoliciesMutation
 from engage.api.programs import ProgramsMutation, ProgramsQuery
 from engage.api.scalars import SCALARS
+from engage.api.statements import StatementsQuery
+from engage.api.value import ValueQuery
 from engage.api.webhook_commands import WebhooksMutation
 from engage.api.webhooks import WebhooksQuery
-from engage.base.errors import OutcomeUnknown
+from engage.base.errors import OutcomeUnknown, Refusal
+from engage.base.metrics import REGISTRY
 
 DOCUMENTS_KEPT = 500
 """Documents whose parsed, validated and compiled form is kept; those of apps are a few dozen."""
-TOKENS_MAX = 1000
+ERRORS_MAX = 20
+"""So many faults of a document are told."""
+
 AFTER_COMMAND_S = 5.0
 """What a mutation answers with may be read for so long after its commands had to end."""
+
+_TOO_MANY_TOKENS = "Document contains more than"  # how the parser says so
 
 CLOSED_RULES = (*specified_rules, NoSchemaIntrospectionCustomRule)
 
 Formatted = dict[str, Any]
 
+VALIDATED = Counter(
+    "engage_documents_validated",
+    "Documents that were parsed and validated, as they were not known.",
+    registry=REGISTRY,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a document: what it is, and its compiled form where it has one."""
+    """One operation of a document: what it is, and its compiled form where it has one.
+
+    `closed`: nothing is told of what else the schema has, neither by introspection nor by suggestions.
+    """
 
     document: DocumentNode
     kind: OperationType
     name: str | None
+    closed: bool
     compiled: CompiledOperation | None
 
 
@@ -75,29 +102,74 @@ class Faulty:
     errors: list[GraphQLError]
 
 
+class _FaultyError(Exception):
+    """The same on its way out of the cache, which keeps no exceptions."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
 class Schema(strawberry.Schema):
     """engage's schema with its own way of execution."""
 
     def prepare(self, query: str, name: str | None, *, introspection: bool) -> Operation | Faulty:
-        """The operation, parsed, validated and compiled; kept for the next time.
+        """The operation, parsed, validated and compiled; kept for the next time. What is faulty is not kept.
 
-        Without `introspection` a document that asks for `__schema` or `__type` is faulty.
+        Without `introspection` a document that asks for `__schema` or `__type` is faulty, and errors suggest nothing.
         """
-        return self._prepared(query, name, introspection)
+        try:
+            return self._prepared(query, name, not introspection)
+        except _FaultyError as error:
+            return Faulty(error.errors)
 
     @lru_cache(maxsize=DOCUMENTS_KEPT)  # noqa: B019 -- one schema lives as long as the process
-    def _prepared(self, query: str, name: str | None, introspection: bool) -> Operation | Faulty:  # noqa: FBT001 -- see prepare
-        try:
-            document = parse(query, max_tokens=TOKENS_MAX)
-        except GraphQLError as error:
-            return Faulty([error])
-        if errors := validate(self._schema, document, specified_rules if introspection else CLOSED_RULES):
-            return Faulty(errors)
+    def _prepared(self, query: str, name: str | None, closed: bool) -> Operation:  # noqa: FBT001 -- see prepare
+        document = self._validated(query, closed=closed)
         node = get_operation_ast(document, name)
         if node is None:
-            return Faulty([GraphQLError("Name one of the document's operations in operationName.")])
+            raise _FaultyError([GraphQLError("Name one of the document's operations in operationName.")])
         compiler = compile_event if node.operation is OperationType.SUBSCRIPTION else compile_operation
-        return Operation(document, node.operation, name, compiler(self._schema, document, name))
+        compiled = compiler(self._schema, document, name, hide_suggestions=closed)
+        return Operation(document, node.operation, name, closed, compiled)
+
+    def _validated(self, query: str, *, closed: bool) -> DocumentNode:
+        VALIDATED.inc()
+        try:
+            document = parse(query, max_tokens=limits.TOKENS_MAX)
+        except GraphQLError as error:
+            told = limits.too_many_tokens() if _TOO_MANY_TOKENS in error.message else error
+            raise _FaultyError([told]) from error
+        rules = CLOSED_RULES if closed else specified_rules
+        errors = limits.exceeded(document) or validate(
+            self._schema, document, rules, max_errors=ERRORS_MAX, hide_suggestions=closed
+        )
+        if errors:
+            raise _FaultyError(errors)
+        return document
+
+    def faults(self, query: str) -> list[GraphQLError]:
+        """What is wrong with a document, of any number of operations."""
+        try:
+            self._validated(query, closed=False)
+        except _FaultyError as error:
+            return error.errors
+        return []
+
+    def refused(self, variables: dict[str, Any] | None) -> list[GraphQLError]:
+        """Why an operation is not begun with these variables; empty where it is."""
+        error = limits.long_list(variables)
+        return [] if error is None else [error]
+
+    async def answers(
+        self, operation: Operation, variables: dict[str, Any] | None, context: Context
+    ) -> AsyncGenerator[Formatted]:
+        """Execute any operation: one answer of a query or mutation, those of a subscription one by one."""
+        if operation.kind is OperationType.SUBSCRIPTION:
+            async for one in self.events(operation, variables, context):
+                yield one
+        else:
+            yield await self.run(operation, variables, context)
 
     async def run(self, operation: Operation, variables: dict[str, Any] | None, context: Context) -> Formatted:
         """Execute a query or mutation; answers what goes to the client, `data` and `errors`.
@@ -129,6 +201,7 @@ class Schema(strawberry.Schema):
             context_value=context,
             variable_values=variables,
             operation_name=operation.name,
+            hide_suggestions=operation.closed,
         )
         return result if isinstance(result, CoreResult) else await result
 
@@ -152,7 +225,13 @@ class Schema(strawberry.Schema):
         self, operation: Operation, variables: dict[str, Any] | None, context: Context
     ) -> AsyncGenerator[Any, None] | CoreResult:
         executor = StrawberryGraphQLCoreExecutionContext.build(
-            self._schema, operation.document, None, context, variables, operation.name
+            self._schema,
+            operation.document,
+            None,
+            context,
+            variables,
+            operation.name,
+            hide_suggestions=operation.closed,
         )
         if isinstance(executor, list):
             return CoreResult(None, executor)
@@ -176,17 +255,23 @@ class Schema(strawberry.Schema):
     async def _answers(
         self, query: str, variables: dict[str, Any] | None, context: Context, name: str | None
     ) -> AsyncGenerator[ExecutionResult, None]:
-        operation = self.prepare(query, name, introspection=context.config.development)
-        if isinstance(operation, Faulty):
-            shown: list[GraphQLError] = [
-                _ShownError(formatted(error, context.request_id)) for error in operation.errors
-            ]
+        operation = await self._known(query, name, context)
+        errors = operation.errors if isinstance(operation, Faulty) else self.refused(variables)
+        if errors or isinstance(operation, Faulty):
+            shown: list[GraphQLError] = [_ShownError(formatted(error, context.request_id)) for error in errors]
             yield PreExecutionError(data=None, errors=shown)
-        elif operation.kind is OperationType.SUBSCRIPTION:
-            async for one in self.events(operation, variables, context):
-                yield _library_result(one)
-        else:
-            yield _library_result(await self.run(operation, variables, context))
+            return
+        async for one in self.answers(operation, variables, context):
+            yield _library_result(one)
+
+    async def _known(self, query: str, name: str | None, context: Context) -> Operation | Faulty:
+        """The operation of a document that may run here."""
+        try:
+            if context.documents is not None:
+                query = await context.documents.find(query, None, None)
+        except Refusal as error:
+            return Faulty([_located(error)])
+        return self.prepare(query, name, introspection=context.config.development)
 
 
 def _located(error: Exception) -> GraphQLError:
@@ -229,6 +314,14 @@ Query = _root(
     "What can be read. Each field says which roles may.",
     MembersQuery,
     ProgramsQuery,
+    StatementsQuery,
+    LotsQuery,
+    HoldsQuery,
+    ValueQuery,
+    DeskQuery,
+    PoliciesQuery,
+    ExpiryQuery,
+    BulkPointsQuery,
     JobsQuery,
     WebhooksQuery,
 )
@@ -238,13 +331,20 @@ Mutation = _root(
     MembersMutation,
     LedgerMutation,
     EarningMutation,
+    BulkPointsMutation,
     ProgramsMutation,
+    PoliciesMutation,
+    LifecycleMutation,
+    ExpiryMutation,
     NotificationsMutation,
     JobsMutation,
     WebhooksMutation,
 )
 Subscription = _root(
-    "Subscription", "What can be watched, by graphql-transport-ws.", LedgerSubscription, JobsSubscription
+    "Subscription",
+    "What can be watched, by graphql-transport-ws or Server-Sent Events.",
+    LedgerSubscription,
+    JobsSubscription,
 )
 
 

@@ -18,30 +18,35 @@ from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
+from engage.api.browsers import allowed_origins
 from engage.api.context import Context
+from engage.api.documents import Documents
 from engage.api.schema import Schema
-from engage.base import clock, crypto
-from engage.base.errors import Unauthenticated
+from engage.base.bearers import Bearers
+from engage.base.errors import Unauthenticated, Unavailable
 from engage.base.settings import Settings
 from engage.realtime.hub import Hub
 
 INIT_TIMEOUT = timedelta(seconds=10)
 OPERATIONS_MAX = 100
 CLOSE_TOKEN_EXPIRED = 4403
+CLOSE_TRY_LATER = 1013
 
 
 class SocketContext(Context):
     """The surroundings of one socket: who it is becomes known with `connection_init`."""
 
-    def __init__(self, hub: Hub, config: Settings, socket: WebSocket) -> None:
-        super().__init__(None, hub, config)
+    def __init__(self, hub: Hub, config: Settings, documents: Documents, socket: WebSocket) -> None:
+        super().__init__(None, hub, config, documents=documents)
         self.connection_params: dict[str, Any] = {}
         self.socket = socket
         self.timer: asyncio.Task[None] | None = None
 
-    def close_when_expired(self, seconds: float) -> None:
-        """Close the socket after so long."""
-        self.timer = asyncio.create_task(_close_later(self.socket, seconds))
+    def close_when_expired(self) -> None:
+        """Close the socket when the caller's token ends."""
+        seconds = self.holds_s()
+        if seconds is not None:
+            self.timer = asyncio.create_task(_close_later(self.socket, seconds))
 
 
 class QuietAdapter(ASGIWebSocketAdapter):
@@ -65,21 +70,26 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
 
     websocket_adapter_class = QuietAdapter
 
-    def __init__(self, schema: Schema, config: Settings, hub: Callable[[], Hub]) -> None:
+    def __init__(
+        self, schema: Schema, config: Settings, hub: Callable[[], Hub], documents: Documents, bearers: Bearers
+    ) -> None:
         super().__init__(
             schema,
             graphql_ide=None,
+            allowed_origins=allowed_origins(config),
             subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
             connection_init_wait_timeout=INIT_TIMEOUT,
             max_subscriptions_per_connection=OPERATIONS_MAX,
         )
         self.config = config
         self.hub = hub
+        self.documents = documents
+        self.bearers = bearers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket."""
         socket = WebSocket(scope, receive, send)
-        context = SocketContext(self.hub(), self.config, socket)
+        context = SocketContext(self.hub(), self.config, self.documents, socket)
         try:
             await self.run(socket, context=context)
         finally:
@@ -93,11 +103,13 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
         token = _token(context.connection_params)
         if token is not None:
             try:
-                context.caller, holds_until = crypto.read_token(self.config, token)
+                context.caller, context.holds_until = await self.bearers.read(token)
+            except Unavailable as error:
+                await _close(context.socket, CLOSE_TRY_LATER, "engage cannot answer right now")
+                raise ConnectionRejectionError from error
             except Unauthenticated as error:
                 raise ConnectionRejectionError from error
-            seconds = (holds_until - clock.now()).total_seconds()
-            context.close_when_expired(max(0.0, seconds) + self.config.jwt_leeway_s)
+            context.close_when_expired()
         return {}
 
     def encode_json(self, data: object) -> str:

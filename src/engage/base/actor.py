@@ -25,6 +25,9 @@ STAFF_ROLES = frozenset({Role.STAFF, Role.ADMIN, Role.SERVICE})
 READING_ROLES = STAFF_ROLES | {Role.MODERATOR}
 """Those who may look at any member."""
 
+PENALTY_ROLES = frozenset({Role.MODERATOR, Role.ADMIN})
+"""Those who impose penalties and take them back."""
+
 ADMIN_ROLES = frozenset({Role.ADMIN})
 
 
@@ -41,14 +44,17 @@ SYSTEM = Actor(id="system", role=Role.ADMIN)
 """engage itself: jobs, seeds, the command line of the machine's operator."""
 
 
+def may(actor: Actor, roles: frozenset[Role], *, own: UUID | None = None) -> bool:
+    """Whether the actor has one of `roles`, or is the member `own`."""
+    return actor.role in roles or (own is not None and actor.role is Role.MEMBER and actor.member_id == own)
+
+
 def require(actor: Actor, roles: frozenset[Role], *, own: UUID | None = None) -> None:
     """Let pass who has one of `roles`, or is the member `own`.
 
     Raises Forbidden with the same words whether or not `own` exists, so that nobody learns who is a member.
     """
-    if actor.role in roles:
-        return
-    if own is not None and actor.role is Role.MEMBER and actor.member_id == own:
+    if may(actor, roles, own=own):
         return
     needed = ", ".join(sorted(roles))
     raise Forbidden(f"Your role {actor.role} may not do this here; it takes one of: {needed}.")

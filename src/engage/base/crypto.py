@@ -1,4 +1,4 @@
-"""Bearer tokens: JSON Web Tokens (RFC 7519) signed with HS256."""
+"""Bearer tokens: JSON Web Tokens (RFC 7519), and those that engage signs itself with HS256."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import lru_cache
 from uuid import UUID
 
 import jwt
+from jwt.api_jwk import PyJWK
 
 from engage.base import clock
 from engage.base.actor import Actor, Role
@@ -14,10 +15,12 @@ from engage.base.errors import Unauthenticated
 from engage.base.ids import new_id
 from engage.base.settings import Settings
 
+OUR_ALGORITHM = "HS256"
 SECRET_LENGTH_MIN = 32  # RFC 7518, 3.2: a key for HS256 has at least 256 bits
 SUBJECT_LENGTH_MAX = 80  # what the records have room for
 TOKENS_KEPT = 4096  # verified tokens that are remembered
-_EXPIRED = "The token has expired; get a new one."
+EXPIRED = "The token has expired; get a new one."
+NOT_VALID = "The token is not valid here."
 
 
 def _secret(config: Settings) -> str:
@@ -33,6 +36,15 @@ def _secret(config: Settings) -> str:
 def check_secret(config: Settings) -> None:
     """Raise ValueError with what to do when the signing secret is missing or short."""
     _secret(config)
+
+
+def check_keys(config: Settings) -> None:
+    """Raise ValueError with what to do when no token could be read, or not safely."""
+    if not config.jwks_url or config.jwt_secret.get_secret_value():
+        _secret(config)
+    safe = config.jwks_url.startswith("https://") or config.development
+    if config.jwks_url and not safe:
+        raise ValueError("ENGAGE_JWKS_URL begins with https://, or else anyone on the way could put keys there.")
 
 
 def issue_token(
@@ -56,7 +68,7 @@ def issue_token(
     }
     if member_id is not None:
         claims["member"] = str(member_id)
-    return jwt.encode(claims, _secret(config), algorithm="HS256")
+    return jwt.encode(claims, _secret(config), algorithm=OUR_ALGORITHM)
 
 
 def read_token(config: Settings, token: str) -> tuple[Actor, datetime]:
@@ -64,26 +76,35 @@ def read_token(config: Settings, token: str) -> tuple[Actor, datetime]:
 
     Raises Unauthenticated that says whether it is expired or not acceptable, never why a signature failed.
     """
+    if not config.jwt_secret.get_secret_value():
+        raise Unauthenticated(NOT_VALID)
+    return read_signed(config, token, _secret(config), OUR_ALGORITHM)
+
+
+def read_signed(config: Settings, token: str, key: str | PyJWK, algorithm: str) -> tuple[Actor, datetime]:
+    """The same, with the key that the token has to be signed with, by this algorithm."""
     try:
         actor, holds_until = _verified(
-            token, _secret(config), config.jwt_issuer, config.jwt_audience, config.jwt_leeway_s
+            token, key, algorithm, config.jwt_issuer, config.jwt_audience, config.jwt_leeway_s
         )
     except jwt.ExpiredSignatureError as error:
-        raise Unauthenticated(_EXPIRED) from error
+        raise Unauthenticated(EXPIRED) from error
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
-        raise Unauthenticated("The token is not valid here.") from error
+        raise Unauthenticated(NOT_VALID) from error
     if clock.now() > holds_until + timedelta(seconds=config.jwt_leeway_s):
-        raise Unauthenticated(_EXPIRED)
+        raise Unauthenticated(EXPIRED)
     return actor, holds_until
 
 
 @lru_cache(maxsize=TOKENS_KEPT)
-def _verified(token: str, secret: str, issuer: str, audience: str, leeway_s: int) -> tuple[Actor, datetime]:
+def _verified(
+    token: str, key: str | PyJWK, algorithm: str, issuer: str, audience: str, leeway_s: int
+) -> tuple[Actor, datetime]:
     """What a token says, its signature verified once for all requests that bear it."""
     claims = jwt.decode(
         token,
-        secret,
-        algorithms=["HS256"],
+        key,
+        algorithms=[algorithm],
         issuer=issuer,
         audience=audience,
         leeway=leeway_s,

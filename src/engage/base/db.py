@@ -14,25 +14,22 @@ import asyncio
 import contextlib
 import functools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
-from uuid import UUID
+from typing import Any, ClassVar, ParamSpec, TypeVar, cast
 
 import asyncpg
-import orjson
 from asyncpg.connection import Connection
-from tortoise import Tortoise
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.connection import get_connections
+from tortoise.context import TortoiseContext
 
 from engage.base.errors import Unavailable
 from engage.base.settings import Settings
 
-OUTAGES = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError)
-"""What a statement raises when the server has gone away."""
+OUTAGES = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError)
+"""What a statement raises when the server has gone away; the internal one where it had said so just before."""
 
 SEARCH_PATH = "public"  # said to each connection: a user named `engage` looks into our schema of functions first
 P = ParamSpec("P")
@@ -66,6 +63,7 @@ class Transaction:
 class _State:
     """What `connect` has set up in this process."""
 
+    orm: TortoiseContext | None = None
     pool: asyncpg.Pool | None = None
     acquire_timeout_s: float = 5.0
     at_hand: ClassVar[list[Connection]] = []
@@ -94,7 +92,8 @@ async def connect(
 
     Raises Unavailable, which names the setting, when the server cannot be reached.
     """
-    await Tortoise.init(config=orm, _enable_global_fallback=True)
+    with TortoiseContext() as _state.orm:
+        await _state.orm.init(config=orm, _enable_global_fallback=True)  # for all tasks, whoever started them
     try:
         _state.pool = await asyncpg.create_pool(
             config.database_url,
@@ -136,7 +135,9 @@ async def disconnect() -> None:
             await asyncio.wait_for(pool.close(), 10)
         except TimeoutError:
             pool.terminate()
-    await Tortoise._reset_apps()  # noqa: SLF001 -- the ORM closes its own pools only through this
+    orm, _state.orm = _state.orm, None
+    if orm is not None:
+        await orm.close_connections()
 
 
 def _orm_client() -> AsyncpgDBClient:
@@ -154,6 +155,10 @@ async def acquired() -> AsyncIterator[Connection]:
         connection = await _from_pool(pool, connection)
     try:
         yield connection
+    except asyncpg.InternalClientError:
+        connection.terminate()  # it has heard the server's last word, and is of no use though not closed yet
+        await pool.release(connection)
+        raise
     except BaseException:
         await pool.release(connection)  # which waits for what was cancelled, and cleans up
         raise
@@ -207,7 +212,7 @@ async def _commit(tx: Transaction, told: list[Callable[[], None]]) -> None:
 
 async def _undo(connection: Connection, statement: str) -> None:
     """Roll back. A connection that is broken has nothing to undo, and the pool throws it away."""
-    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    with contextlib.suppress(asyncpg.PostgresError, *OUTAGES, OSError):
         await connection.execute(statement)
 
 
@@ -354,47 +359,3 @@ def statement_command(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[
         return await _retrying(lambda: call(*args, **kwargs))
 
     return run
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Reading(Generic[R]):
-    """Something that can be read of many members at once, published by a domain for others to read together.
-
-    `sql` answers rows of (key text, value json), takes an array of ids as $1 and what else it needs as $2, $3 …;
-    `decode` makes a plain value of the JSON; `absent` is the value for a member who has no row.
-    """
-
-    sql: str
-    decode: Callable[[Any], R]
-    absent: R
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch(Generic[R]):
-    """A reading of certain members with its arguments."""
-
-    reading: Reading[R]
-    members: tuple[UUID, ...]
-    args: tuple[object, ...] = ()
-
-
-@functools.lru_cache(maxsize=256)
-def _together(readings: tuple[tuple[str, int], ...]) -> str:
-    parts, offset = [], 0
-    for number, (sql, count) in enumerate(readings):
-        shifted = sql
-        for index in range(count, 0, -1):
-            shifted = shifted.replace(f"${index}", f"$§{index + offset}")
-        parts.append(f"SELECT {number} AS part, r.* FROM ({shifted}) AS r (key, value)")  # noqa: S608 -- our own SQL
-        offset += count
-    return " UNION ALL ".join(parts).replace("$§", "$")
-
-
-async def fetch_together(fetches: Sequence[Fetch[Any]]) -> list[dict[str, Any]]:
-    """Do several readings in one round trip; answers for each one its decoded values by member id (as text)."""
-    sql = _together(tuple((one.reading.sql, 1 + len(one.args)) for one in fetches))
-    values = [value for one in fetches for value in (list(one.members), *one.args)]
-    found: list[dict[str, Any]] = [{} for _ in fetches]
-    for part, key, value in await fetch(sql, *values):
-        found[part][key] = fetches[part].reading.decode(orjson.loads(value))
-    return found

@@ -13,3 +13,13 @@ from uuid_utils.compat import uuid7
 def new_id() -> UUID:
     """A new id, later than those made before it on this machine."""
     return uuid7()
+
+
+def id_text(value: object) -> str:
+    """An id for JSON, whatever kind of UUID it is: the writer does not know those of the database's driver.
+
+    Raises TypeError for anything else, as a writer's `default` has to.
+    """
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"JSON holds no {type(value).__name__}.")

@@ -25,6 +25,11 @@ class Page(Generic[Row]):
     has_next: bool
 
 
+def page_of(rows: Sequence[Row], first: int) -> Page[Row]:
+    """The page in what was read, which is one row more where more follow."""
+    return Page(rows[:first], len(rows) > first)
+
+
 def encode_cursor(*key: str | int) -> str:
     """An opaque cursor of the values that a list is sorted by."""
     return base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")

@@ -23,6 +23,11 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default="", description="PostgreSQL 15 or later: postgres://user:password@host:5432/database"
     )
+    database_role: str = Field(
+        default="",
+        description="Role that gateways and workers connect to PostgreSQL as. `engage db migrate`, which connects as"
+        " the owner, grants it what they need, and nothing that could change history.",
+    )
     redis_url: str = Field(default="", description="Redis 7 or Valkey: redis://:password@host:6379/0")
     redis_prefix: str = Field(
         default="engage",
@@ -37,7 +42,13 @@ class Settings(BaseSettings):
         default=0, ge=0, le=65535, description="Metrics for Prometheus are served here, at ENGAGE_HOST; 0 is off."
     )
     jwt_secret: SecretStr = Field(
-        default=SecretStr(""), description="Signs and checks bearer tokens (HS256); at least 32 characters."
+        default=SecretStr(""),
+        description="Signs and checks bearer tokens (HS256); at least 32 characters. ENGAGE_JWKS_URL can replace it.",
+    )
+    jwks_url: str = Field(
+        default="",
+        description="Public keys of your identity provider, a JSON Web Key Set, for tokens that it signs with RS256"
+        " or ES256.",
     )
     jwt_issuer: str = Field(default="engage", description="Tokens of another issuer are refused.")
     jwt_audience: str = Field(default="engage", description="Tokens for another audience are refused.")
@@ -56,6 +67,27 @@ class Settings(BaseSettings):
         default=20.0, gt=0, description="One GraphQL operation may take this long, seconds."
     )
     body_size_max: int = Field(default=256 * 1024, ge=1024, description="Largest request body, bytes.")
+    service_body_size_max: int = Field(
+        default=8 * 1024 * 1024, ge=1024, description="Largest request body of a service, bytes."
+    )
+    cors_origins: str = Field(
+        default="",
+        description="Origins whose pages may call from browsers, with commas between: scheme and host, as browsers"
+        " name them. Unset, there is none, and every one in development.",
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses or networks of the proxies before the gateway, with commas between: 10.0.0.0/8. From"
+        " these alone X-Forwarded-For and X-Forwarded-Proto are believed.",
+    )
+    trusted_documents: str = Field(
+        default="",
+        description="File of documents that apps may send by their id: a JSON object of ids and documents, or an"
+        " Apollo manifest.",
+    )
+    trusted_documents_only: bool = Field(
+        default=False, description="Nothing else runs than what is in ENGAGE_TRUSTED_DOCUMENTS."
+    )
     file_bytes_max: int = Field(
         default=2 * 1024**3, ge=1024, description="Largest file that a job reads or makes, bytes."
     )
@@ -104,6 +136,11 @@ class Settings(BaseSettings):
                 'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"'
             )
         return key
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a setting that has commas between them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 @cache

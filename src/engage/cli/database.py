@@ -21,15 +21,18 @@ app = typer.Typer(help="The database: migrate it, and what to do after a restore
 def migrate() -> None:
     """Bring the database to this version, and seed channels and the program `default` if they are not there.
 
-    Safe while older gateways run, and from several machines at once. Run it before starting a new version.
+    Safe while older gateways run, and from several machines at once. Run it before starting a new version, as the
+    owner of the tables; what the role in ENGAGE_DATABASE_ROLE may do is granted to it each time.
     """
     config = configured()
     try:
-        done = asyncio.run(run_migrations(config.database_url))
+        done = asyncio.run(run_migrations(config.database_url, config.database_role))
     except Unavailable as error:
         fail(str(error))
     with_database(config, seed_basics())
     console.print(f"Done: {', '.join(done)}." if done else "Nothing to do: the database is at this version.")
+    if config.database_role:
+        console.print(f"{config.database_role} may do what gateways and workers need, and cannot change history.")
 
 
 @app.command()

@@ -27,6 +27,7 @@ from engage.base.settings import Settings
 from engage.cli.environment import console, dev_file, fail, from_environment, tell
 from engage.embedded import EmbeddedError, running
 from engage.embedded.folder import opened
+from engage.embedded.postgres import APP_USER
 from engage.embedded.process import Child, start, stop
 
 READY_TIMEOUT_S = 60.0
@@ -47,9 +48,10 @@ def dev(
 ) -> None:
     """Start PostgreSQL, Valkey, gateway and worker with a demo program, and print where they are.
 
-    Scripts find the same in DIR/dev.json: url, ws_url, database_url, redis_url and tokens by role. With
-    ENGAGE_DATABASE_URL and ENGAGE_REDIS_URL set it works on those servers instead of its own. Ctrl-C stops all of it;
-    the data stay in the folder.
+    Scripts find the same in DIR/dev.json: url, ws_url, database_url (the owner's, to look at everything),
+    app_database_url (that of gateway and worker), redis_url and tokens by role. With ENGAGE_DATABASE_URL and
+    ENGAGE_REDIS_URL set it works on those servers instead of its own. Ctrl-C stops all of it; the data stay in the
+    folder.
     """
     began = time.monotonic()
     asked = _asked_to_stop()
@@ -90,6 +92,7 @@ class _Dev:
 
     def __init__(self, config: Settings, began: float, asked: threading.Event) -> None:
         self._config = config
+        self._app_database_url = config.database_url
         self._began = began
         self._asked = asked
         self._own_servers = not config.database_url
@@ -127,12 +130,14 @@ class _Dev:
             return
         postgres_port, redis_port = urlsplit(self._config.database_url).port, urlsplit(self._config.redis_url).port
         with running(self._config.data_dir, postgres_port=postgres_port, redis_port=redis_port) as services:
-            self._use({"database_url": services.database_url, "redis_url": services.redis_url})
+            self._app_database_url = services.app_database_url
+            urls = {"database_url": services.database_url, "redis_url": services.redis_url}
+            self._use(urls | {"database_role": APP_USER})
             yield services.ended
 
-    def _use(self, urls: dict[str, str]) -> None:
+    def _use(self, servers: dict[str, str]) -> None:
         """Take these servers, and a secret to sign tokens: the environment's, else one that is kept in the folder."""
-        config = self._config.model_copy(update=urls)
+        config = self._config.model_copy(update=servers)
         if not config.jwt_secret.get_secret_value():
             file = config.data_dir / "jwt_secret"
             if not file.exists():
@@ -151,13 +156,13 @@ class _Dev:
         url = f"http://{self._config.host}:{self._config.port}"
         if self._is_ready(url):
             self._told_scripts = True
-            _tell_scripts(self._config, url, tokens)
+            _tell_scripts(self._config, self._app_database_url, url, tokens)
             _tell_people(self._config, url, tokens, time.monotonic() - self._began)
 
     def _start(self, name: str) -> Child:
         config = self._config
         environment = os.environ | {
-            "ENGAGE_DATABASE_URL": config.database_url,
+            "ENGAGE_DATABASE_URL": self._app_database_url,
             "ENGAGE_REDIS_URL": config.redis_url,
             "ENGAGE_JWT_SECRET": config.jwt_secret.get_secret_value(),
             "ENGAGE_HOST": config.host,
@@ -226,11 +231,13 @@ def _write_private(file: Path, content: bytes) -> None:
     draft.replace(file)
 
 
-def _tell_scripts(config: Settings, url: str, tokens: dict[str, str]) -> None:
+def _tell_scripts(config: Settings, app_database_url: str, url: str, tokens: dict[str, str]) -> None:
     content = {
         "url": f"{url}/graphql",
         "ws_url": f"{url.replace('http', 'ws', 1)}/graphql",
         "database_url": config.database_url,
+        "database_role": config.database_role,
+        "app_database_url": app_database_url,
         "redis_url": config.redis_url,
         "jwt_secret": config.jwt_secret.get_secret_value(),
         "tokens": tokens,

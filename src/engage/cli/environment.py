@@ -74,6 +74,7 @@ def configured() -> Settings:
     return config.model_copy(
         update={
             "database_url": found["database_url"],
+            "database_role": found.get("database_role", ""),
             "redis_url": found["redis_url"],
             "jwt_secret": SecretStr(found["jwt_secret"]),
         }

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, TextColumn
-from rich.progress import Progress as Bar
-from rich.table import Table
 
 from engage.base.actor import SYSTEM
 from engage.cli.connecting import with_database
-from engage.cli.environment import configured, console, errors, fail
-from engage.domains.earning.importing import FIELDS, ImportSummary, Instructions, import_here, request_import
+from engage.cli.environment import configured, console
+from engage.cli.file_jobs import mapping_of, run_shown, tell_asked, tell_end
+from engage.domains.earning.bulk import (
+    LAYOUT,
+    BulkAsked,
+    BulkInstructions,
+    BulkOperation,
+    BulkSummary,
+    bulk_here,
+    request_file,
+)
+from engage.domains.earning.bulk.types import BATCH_MAX as BULK_MAX
+from engage.domains.earning.importing import FIELDS, Instructions, import_here, request_import
 from engage.domains.earning.service import BATCH_MAX
-from engage.outbox import Asked
-from engage.outbox.here import JobSeen, Told
-from engage.outbox.types import JobState, Progress
 
 app = typer.Typer(help="Bring what other systems have on file into engage.", no_args_is_help=True)
 
 
-@app.callback()
-def importing() -> None:
-    """Keep `purchases` a command of its own, however few there are."""
+File = Annotated[Path, typer.Argument(metavar="FILE.csv", help="CSV in UTF-8; FILE.csv.gz is read as it is.")]
+Rejects = Annotated[Path | None, typer.Option(help="Where rejected rows go (FILE.rejected.csv beside the file).")]
+Background = Annotated[
+    bool, typer.Option("--background", help="Only store the file and ask for its job; a worker does it.")
+]
+
+
+class Operation(StrEnum):
+    """As it is typed."""
+
+    EARN = "earn"
+    ADJUST = "adjust"
 
 
 @app.command()
 def purchases(
-    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="CSV in UTF-8; FILE.csv.gz is read as it is.")],
+    file: File,
     program: Annotated[str, typer.Option(help="Code of the program whose points the orders earn.")] = "default",
     mapping: Annotated[
         list[str] | None,
@@ -46,14 +56,10 @@ def purchases(
     channel: Annotated[str, typer.Option(help="Channel of orders that name none.")] = "web",
     currency: Annotated[str | None, typer.Option(help="Currency of orders that name none (the program's).")] = None,
     store: Annotated[str | None, typer.Option(help="Store of orders that name none.")] = None,
-    rejects: Annotated[
-        Path | None, typer.Option(help="Where rejected rows go (FILE.rejected.csv beside the file).")
-    ] = None,
+    rejects: Rejects = None,
     batch_size: Annotated[int, typer.Option(min=1, max=BATCH_MAX, help="Orders per transaction.")] = BATCH_MAX,
     *,
-    background: Annotated[
-        bool, typer.Option("--background", help="Only store the file and ask for the import; a worker does it.")
-    ] = False,
+    background: Background = False,
 ) -> None:
     """Import orders from a CSV file: members, purchases and points.
 
@@ -79,7 +85,7 @@ def purchases(
     config = configured()
     wanted = Instructions(
         program=program,
-        mapping=_mapping(mapping or []),
+        mapping=mapping_of(mapping or [], FIELDS),
         identity_channel=identity_channel,
         channel=channel,
         currency=currency,
@@ -87,105 +93,13 @@ def purchases(
         batch_size=batch_size,
     )
     if background:
-        _tell_asked(with_database(config, request_import(SYSTEM, file, wanted)))
+        asked = with_database(config, request_import(SYSTEM, file, wanted))
+        tell_asked(asked.id, new=asked.new)
         return
-    with _shown() as told:
-        summary = with_database(config, _import(file, wanted, rejects, told))
-    _tell(summary, program)
-
-
-async def _import(file: Path, wanted: Instructions, rejects: Path | None, told: Told) -> ImportSummary:
-    """Import here; the first Ctrl-C ends it after the present batch, the second one at once."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    def pressed() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
-
-    loop.add_signal_handler(signal.SIGINT, pressed)
-    return await import_here(SYSTEM, file, wanted, rejects_path=rejects, told=told, stop=stop)
-
-
-@contextmanager
-def _shown() -> Iterator[Told]:
-    """A progress bar on a terminal; nothing in a log file."""
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[pace]}")
-    with Bar(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("reading", total=None, pace="")
-        yield lambda seen: bar.update(
-            task,
-            description=_doing(seen),
-            completed=seen.progress.rows_done + seen.progress.rows_failed,
-            total=seen.progress.rows_total,
-            pace=_pace(seen.progress),
-        )
-
-
-def _doing(seen: JobSeen) -> str:
-    if seen.away:
-        return "waiting for the database"
-    if seen.state is JobState.WAITING:
-        return "trying again soon"
-    if seen.state is JobState.RUNNING and not seen.here:
-        return "another process has it"
-    return "reading" if seen.progress.rows_total is None else "importing"
-
-
-def _pace(progress: Progress) -> str:
-    """Such as `33,000 of 69,659 rows, 3,930/s, 0:00:09 left`."""
-    if progress.rows_total is None:
-        return ""
-    rows = f"{progress.rows_done + progress.rows_failed:,} of {progress.rows_total:,} rows"
-    if progress.rows_per_s is None or progress.remaining_s is None:
-        return rows
-    return f"{rows}, {progress.rows_per_s:,.0f}/s, {timedelta(seconds=round(progress.remaining_s))} left"
-
-
-def _mapping(pairs: list[str]) -> dict[str, str]:
-    chosen: dict[str, str] = {}
-    for pair in pairs:
-        field, equals, column = pair.partition("=")
-        if not equals or field in chosen:
-            fail(f"--map takes FIELD=COLUMN, once per field, with a field of {', '.join(FIELDS)}; not {pair!r}.", 2)
-        chosen[field] = column
-    return chosen
-
-
-def _tell_asked(asked: Asked) -> None:
-    console.print(f"Job {asked.id}" if asked.new else f"The same import is not done yet: job {asked.id}")
-    console.print(f"engage jobs watch {asked.id} shows how far it is, engage jobs show {asked.id} what became of it.")
-
-
-def _tell(summary: ImportSummary, program: str) -> None:
-    """The closing summary, and the exit code."""
-    console.print(_table(summary, program))
-    if summary.state is JobState.CANCELLED:
-        fail(
-            f"Ended after {summary.rows:,} rows: what was done stays, and the same command goes on with the rest.",
-            130,
-        )
-    if summary.state is JobState.DEAD:
-        fail(f"The import was given up: {summary.error} What it has done stays; it is job {summary.job_id}.")
-    if summary.broken_off is not None:
-        fail(
-            f"The file could not be read to its end: {summary.broken_off}. What came before is imported; "
-            "get the whole file and import it again."
-        )
-    if summary.rejects_path is not None:
-        fail(
-            f"Rejected rows: {summary.rejected:,}; {summary.rejects_path} has them with line and reason. "
-            "Correct that file and import it.",
-            2,
-        )
-    if not summary.orders_new:
-        console.print("Nothing was new: every order was on file already.")
-
-
-def _table(summary: ImportSummary, program: str) -> Table:
-    table = Table(box=None, show_header=False, title=f"Import into program {program}", title_justify="left")
-    table.add_column()
-    table.add_column(justify="right")
-    for name, figure in (
+    summary = run_shown(
+        config, lambda told, stop: import_here(SYSTEM, file, wanted, rejects_path=rejects, told=told, stop=stop)
+    )
+    figures = (
         ("orders new", f"{summary.orders_new:,}"),
         ("orders already there", f"{summary.orders_known:,}"),
         ("rows rejected", f"{summary.rejected:,}"),
@@ -193,8 +107,89 @@ def _table(summary: ImportSummary, program: str) -> Table:
         (f"spend, {summary.currency}", f"{summary.spend:,f}"),
         ("points issued", f"{summary.points_issued:,}"),
         ("points expired at once", f"{summary.points_expired:,}"),
-        ("seconds", f"{summary.seconds:,.1f}"),
-        ("rows per second", f"{summary.rows_per_s:,.0f}"),
-    ):
-        table.add_row(name, figure)
-    return table
+    )
+    tell_end(summary, f"Import into program {program}", figures)
+    if not summary.orders_new:
+        console.print("Nothing was new: every order was on file already.")
+
+
+@app.command()
+def points(
+    file: File,
+    operation: Annotated[
+        Operation, typer.Option(help="earn gives points; adjust corrects balances, up or below zero down.")
+    ],
+    program: Annotated[str, typer.Option(help="Code of the program whose points they are.")] = "default",
+    reason: Annotated[str, typer.Option(help="Code that tells why, of rows that name none.")] = "CORRECTION",
+    identity_channel: Annotated[
+        str | None, typer.Option(help="Channel in which member names a person; left out, it is the member's id.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="A name for this piece of work: row_key counts once in it (each file is one by itself)."),
+    ] = None,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="FIELD=COLUMN", help="A column of another name, such as amount=Points."),
+    ] = None,
+    rejects: Rejects = None,
+    batch_size: Annotated[int, typer.Option(min=1, max=BULK_MAX, help="Rows per transaction.")] = BULK_MAX,
+    *,
+    background: Background = False,
+) -> None:
+    """Give points to many members, or correct their balances, from a CSV file.
+
+    The header names the columns: row_key, member, amount and, if there are
+    such, reason, cause_type, cause_id, usable_at, expires_at, note; other
+    columns are ignored. Where the header has other names, map them: --map
+    row_key=No --map amount=Points.
+
+    row_key is the key of a row: the same file again changes nothing. To
+    send a file with changed or added rows, give it the --key of the first.
+    Rows that cannot be posted go to a file of their own with line and
+    reason; correct it and import it.
+
+    Corrections of more points in all than the program's policy lets one
+    person move (adjustAloneMax) wait until somebody else has approved them.
+
+    It is a job that runs in this process. If that is killed, a worker goes
+    on with it; Ctrl-C ends it after the present batch.
+
+    The exit code is 1 when a file could not be read to its end or the job
+    was given up, 2 when rows were rejected, 130 after Ctrl-C.
+    """
+    config = configured()
+    wanted = BulkInstructions(
+        program=program,
+        operation=BulkOperation(operation.upper()),
+        key=key,
+        reason=reason,
+        identity_channel=identity_channel,
+        mapping=mapping_of(mapping or [], LAYOUT.fields),
+        batch_size=batch_size,
+    )
+    done: BulkAsked | BulkSummary
+    if background:
+        done = with_database(config, request_file(SYSTEM, file, wanted))
+    else:
+        done = run_shown(
+            config, lambda told, stop: bulk_here(SYSTEM, file, wanted, rejects_path=rejects, told=told, stop=stop)
+        )
+    if isinstance(done, BulkAsked):
+        tell_asked(done.job_id, new=done.new)
+        if done.waits:
+            console.print("It waits until somebody else has approved it: approveBulkPoints in the API.")
+        return
+    tell_end(done, f"Points into {program}", _figures(done))
+    if not done.rows_new:
+        console.print("Nothing was new: every row was on file already.")
+
+
+def _figures(done: BulkSummary) -> list[tuple[str, str]]:
+    return [
+        ("rows new", f"{done.rows_new:,}"),
+        ("rows already there", f"{done.rows_known:,}"),
+        ("rows rejected", f"{done.rejected:,}"),
+        ("points added", f"{done.added:,}"),
+        ("points removed", f"{done.removed:,}"),
+    ]

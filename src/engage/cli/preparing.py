@@ -31,7 +31,7 @@ def prepare(config: Settings) -> dict[str, str]:
 
 
 async def _filled(config: Settings) -> UUID:
-    await migrate(config.database_url)
+    await migrate(config.database_url, config.database_role)
     async with connected(config, "engage-dev"):
         await seed_basics()
         return await seed_demo()

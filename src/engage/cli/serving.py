@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
+from starlette.types import ASGIApp
 
 from engage.api.schema import build_schema
 from engage.app import create_app
 from engage.base.errors import Unavailable
 from engage.base.logs import set_up_logs
 from engage.base.metrics import served
+from engage.base.settings import Settings
 from engage.cli.environment import configured, fail
 from engage.migrations import check_reachable
 
@@ -41,19 +43,7 @@ def serve(
     except (ValueError, Unavailable) as error:
         fail(str(error))
     listening = _listening(host or config.host, config.port if port is None else port)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application,
-            loop="auto",
-            http="httptools",
-            ws="websockets-sansio",
-            ws_max_size=config.body_size_max,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-        )
-    )
+    server = uvicorn.Server(server_of(application, config))
     try:
         with served(config), contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the Ctrl-C that it has obeyed
             server.run(sockets=[listening])
@@ -61,6 +51,22 @@ def serve(
         fail(str(error))
     if not server.started:
         raise typer.Exit(1)
+
+
+def server_of(application: ASGIApp, config: Settings, **more: Any) -> uvicorn.Config:  # noqa: ANN401 -- uvicorn's own
+    """How a gateway is served; `more` is for who gives the address here."""
+    return uvicorn.Config(
+        application,
+        loop="auto",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=config.body_size_max,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # the application believes those that ENGAGE_TRUSTED_PROXIES names
+        **({"timeout_graceful_shutdown": GRACE_S} | more),
+    )
 
 
 def _listening(host: str, port: int) -> socket.socket:

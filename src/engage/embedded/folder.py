@@ -3,7 +3,8 @@
     format          version of this layout
     lock            locked by the engage process that uses the folder; holds its pid
     servers.lock    locked for as long as a server, or any process that a server started, lives
-    password        of both servers, random, readable by the owner alone
+    password        of PostgreSQL's owner and of Valkey, random, readable by the owner of the file alone
+    app_password    of PostgreSQL's other role, likewise; present means that the role is there
     ports.json      the last ports, so that addresses stay the same from start to start
     postgres/       PostgreSQL's data; present means complete (made as postgres.new, then renamed)
     valkey/         Valkey's data and configuration
@@ -75,8 +76,13 @@ class Folder:
 
     @property
     def password_file(self) -> Path:
-        """One line: the password of both servers."""
+        """One line: the password of PostgreSQL's owner and of Valkey."""
         return self.path / "password"
+
+    @property
+    def app_password_file(self) -> Path:
+        """One line: the password of the role that owns nothing; written once that is made."""
+        return self.path / "app_password"
 
     @property
     def ports_file(self) -> Path:
@@ -93,6 +99,10 @@ class Folder:
                 )
             write(self.password_file, secrets.token_urlsafe(32))
         return self.password_file.read_text(encoding="ascii").strip()
+
+    def app_password(self) -> str:
+        """Return the password of the role that owns nothing."""
+        return self.app_password_file.read_text(encoding="ascii").strip()
 
     def give_to(self, uid: int, gid: int) -> None:
         """Make the folder and all in it belong to the user as whom the servers run. Needs root."""

@@ -1,15 +1,17 @@
 """PostgreSQL: makes its data, checks their version, starts it."""
 
 import contextlib
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from engage.embedded import errors
-from engage.embedded.folder import Folder, pid_in, telling_sentences
+from engage.embedded.folder import Folder, pid_in, telling_sentences, write
 from engage.embedded.ports import HOST
 from engage.embedded.process import RunAs, command_of, run, server_environment, start
 from engage.embedded.server import Server, log_end
@@ -17,6 +19,8 @@ from engage.embedded.wheels import Binaries
 
 NAME: Final = "PostgreSQL"
 USER: Final = "engage"
+APP_USER: Final = "engage_app"
+"""Owns nothing: gateways and workers connect as this role, and can be kept from what is not theirs."""
 DATABASE: Final = "engage"
 _MAKE_TIMEOUT_S: Final = 120.0
 _STATUS_LINE: Final = 7  # of postmaster.pid, counted from 0
@@ -33,9 +37,9 @@ _SETTINGS: Final = {
 }
 
 
-def url(port: int, password: str) -> str:
-    """Return the address of the database."""
-    return f"postgresql://{USER}:{password}@{HOST}:{port}/{DATABASE}"
+def url(port: int, password: str, user: str = USER) -> str:
+    """Return the address of the database, for its owner unless another is named."""
+    return f"postgresql://{user}:{password}@{HOST}:{port}/{DATABASE}"
 
 
 def check_version(folder: Folder, major: int) -> None:
@@ -70,9 +74,12 @@ def check_version(folder: Folder, major: int) -> None:
 def make_data(folder: Folder, binaries: Binaries, run_as: RunAs) -> None:
     """Make PostgreSQL's data with an empty database, unless they are there; an interruption leaves nothing half done.
 
-    Raises DiskFull, ServerFailed.
+    Data of an earlier engage get the role that they lack. Raises DiskFull, ServerFailed, FolderInUse.
     """
     if folder.postgres.exists():
+        if not folder.app_password_file.exists():
+            _clear_pid_file(folder)
+            _make_app_role(folder, binaries, run_as, folder.postgres)
         return
     unfinished = folder.postgres_unfinished
     shutil.rmtree(unfinished, ignore_errors=True)  # of a start that was interrupted
@@ -85,13 +92,8 @@ def make_data(folder: Folder, binaries: Binaries, run_as: RunAs) -> None:
             *("--no-sync", "--no-instructions"),
         ],
     )
-    # One process that no client can reach: the database is there before anybody can look.
-    _make_step(
-        folder,
-        run_as,
-        [str(binaries.postgres), "--single", "-D", str(unfinished), "-cfsync=off", "-cexit_on_error=on", "postgres"],
-        stdin=f"CREATE DATABASE {DATABASE};\n",
-    )
+    _run_alone(folder, binaries, run_as, unfinished, f"CREATE DATABASE {DATABASE};\n", "-cfsync=off")
+    _make_app_role(folder, binaries, run_as, unfinished)
     with telling_sentences(folder.path):
         unfinished.rename(folder.postgres)
 
@@ -132,6 +134,26 @@ def _locales(platform: str) -> tuple[str, ...]:
     return ("--locale=C", "--builtin-locale=C.UTF-8") if platform == "darwin" else ("--locale=C.UTF-8",)
 
 
+def _make_app_role(folder: Folder, binaries: Binaries, run_as: RunAs, data: Path) -> None:
+    """Make the role that owns nothing, or give it another password where that was lost."""
+    password = secrets.token_urlsafe(32)
+    missing = f"NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{APP_USER}')"
+    statements = (
+        f"DO $$ BEGIN IF {missing} THEN CREATE ROLE {APP_USER}; END IF; END $$;\n"
+        f"ALTER ROLE {APP_USER} LOGIN PASSWORD '{password}';\n"
+    )
+    _run_alone(folder, binaries, run_as, data, statements)
+    with telling_sentences(folder.path):
+        write(folder.app_password_file, password)
+
+
+def _run_alone(folder: Folder, binaries: Binaries, run_as: RunAs, data: Path, statements: str, *options: str) -> None:
+    """Run statements, one a line, in one process that no client can reach: what they make is there before anybody."""
+    quiet = ("-cexit_on_error=on", "-clog_min_error_statement=panic")  # a statement may hold a password
+    command = [str(binaries.postgres), "--single", "-D", str(data), *quiet, *options, "postgres"]
+    _make_step(folder, run_as, command, stdin=statements)
+
+
 def _make_step(folder: Folder, run_as: RunAs, command: list[str], stdin: str = "") -> None:
     try:
         code, said = run(
@@ -144,14 +166,14 @@ def _make_step(folder: Folder, run_as: RunAs, command: list[str], stdin: str = "
         )
     except subprocess.TimeoutExpired as error:
         raise errors.ServerFailed(
-            f"Making PostgreSQL's data in {folder.path} took longer than {_MAKE_TIMEOUT_S:.0f} s and was stopped."
-            " Choose a folder on a faster disk with --data-dir, or try again."
+            f"Making PostgreSQL's data ready in {folder.path} took longer than {_MAKE_TIMEOUT_S:.0f} s and was"
+            " stopped. Choose a folder on a faster disk with --data-dir, or try again."
         ) from error
     if code != 0:
         full = folder.disk_full(said)
         shutil.rmtree(folder.postgres_unfinished, ignore_errors=True)
         raise full or errors.ServerFailed(
-            f"PostgreSQL's data could not be made in {folder.path} (exit code {code}). It said:\n{said.strip()}"
+            f"PostgreSQL's data could not be made ready in {folder.path} (exit code {code}). It said:\n{said.strip()}"
         )
 
 

@@ -17,9 +17,13 @@ PORT_TRIES: Final = 5
 
 @dataclass(frozen=True)
 class Services:
-    """Two running servers. The URLs hold the password: hand them on by environment or file, never by argument."""
+    """Two running servers. The URLs hold passwords: hand them on by environment or file, never by argument.
+
+    `database_url` is for the owner of the database, `app_database_url` for a role that owns nothing.
+    """
 
     database_url: str = field(repr=False)
+    app_database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
     postgres_pid: int
     valkey_pid: int
@@ -70,6 +74,7 @@ def running(
         password = folder.password()
         yield Services(
             database_url=postgres.url(pg_port, password),
+            app_database_url=postgres.url(pg_port, folder.app_password(), postgres.APP_USER),
             redis_url=valkey.url(vk_port, password),
             postgres_pid=servers[0].child.pid,
             valkey_pid=servers[1].child.pid,

@@ -1,29 +1,24 @@
 """The schema: the ORM's migrations for tables, and the SQL rooms of the domains for functions and views.
 
-Tables change by numbered migrations in this folder. Functions, views and triggers live in the database schema
-`engage`, which is made anew from the `sql/` rooms whenever their text changes, so that one file shows the whole
-present function and nothing of an older one stays behind (docs/adr/0011).
+Tables change by numbered migrations in this folder, each a pair: the Python file that the ORM compares models with, and
+the SQL that it comes to, which is what runs (`make migrations` writes it, docs/adr/0021). Functions, views and triggers
+live in the database schema `engage`, which is made anew from the `sql/` rooms whenever their text changes, so that one
+file shows the whole present function and nothing of an older one stays behind (docs/adr/0011).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import cache
 from importlib import resources
-from typing import Any, cast
+from typing import Any
 
 import asyncpg
 from asyncpg.connection import Connection
-from tortoise import Tortoise
-from tortoise.backends.asyncpg.client import AsyncpgDBClient
-from tortoise.exceptions import ConfigurationError
-from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
-from tortoise.transactions import in_transaction
 
 from engage import __version__
+from engage.base import privileges
 from engage.base.db import SEARCH_PATH
 from engage.base.errors import Unavailable
 
@@ -33,7 +28,9 @@ MODEL_MODULES = (
     "engage.outbox.models",
     "engage.domains.members.models",
     "engage.domains.ledger.models",
+    "engage.domains.ledger.policy.models",
     "engage.domains.purchases.models",
+    "engage.domains.earning.bulk.models",
     "engage.domains.notifications.models",
     "engage.domains.webhooks.models",
 )
@@ -53,8 +50,13 @@ SQL_ROOMS = (
 
 POSTGRES_MIN = 150000
 _LOCK = 0x656E67616765  # "engage": one migration at a time over all processes
-_MIGRATION = re.compile(r"\d{4}_\w+\.py")
+_MIGRATION = re.compile(r"\d{4}_\w+\.sql")
 APP = "engage"
+NOTES = (  # as the ORM has it, so that its own commands work on our databases
+    "CREATE TABLE IF NOT EXISTS public.tortoise_migrations (id serial PRIMARY KEY, app varchar(255) NOT NULL,"
+    " name varchar(255) NOT NULL, applied_at timestamptz NOT NULL, CONSTRAINT uid_tortoise_mi_app_3803a5 UNIQUE (app, name))"
+)
+NOTE = "INSERT INTO public.tortoise_migrations (app, name, applied_at) VALUES ($1, $2, now())"
 
 
 def orm_config(database_url: str) -> dict[str, Any]:
@@ -75,6 +77,12 @@ def orm_config(database_url: str) -> dict[str, Any]:
     }
 
 
+def table_texts() -> dict[str, str]:
+    """The SQL of each migration by its name, such as 0003_outbox, in the order in which they are run."""
+    files = [file for file in resources.files(__name__).iterdir() if _MIGRATION.fullmatch(file.name)]
+    return {file.name.removesuffix(".sql"): file.read_text("utf-8") for file in sorted(files, key=lambda f: f.name)}
+
+
 def sql_texts() -> list[tuple[str, str]]:
     """Name and text of each SQL file, in the order in which they are run."""
     texts = []
@@ -90,24 +98,32 @@ def sql_texts() -> list[tuple[str, str]]:
 def sql_hash() -> str:
     """A hash of the migrations' names and all SQL files: tells whether the database has this version of them."""
     digest = hashlib.sha256()
-    folder = resources.files(__name__)
-    for name in sorted(file.name for file in folder.iterdir() if _MIGRATION.fullmatch(file.name)):
+    for name in table_texts():
         digest.update(f"{name}\0".encode())
     for name, text in sql_texts():
         digest.update(f"{name}\0{text}\0".encode())
     return digest.hexdigest()
 
 
-async def migrate(database_url: str) -> list[str]:
+async def migrate(database_url: str, role: str = "") -> list[str]:
     """Bring the database to this version; answers what was done, empty when nothing was to do.
 
+    `role`, if there is one, is what gateways and workers connect as: it is given what they need, each time anew.
     Safe to call from several processes at once: the others wait, then find nothing to do.
-    Raises Unavailable when the server cannot be reached or is older than PostgreSQL 15.
+    Raises Unavailable when the server cannot be reached or is older than PostgreSQL 15, when the user of the address
+    may not make tables, or when the role will not do.
     """
     guard = await _connect(database_url)
     try:
         if int(await guard.fetchval("SHOW server_version_num")) < POSTGRES_MIN:
             raise Unavailable("engage needs PostgreSQL 15 or later; this server is older.")
+        if not await guard.fetchval("SELECT has_schema_privilege('public', 'CREATE')"):
+            raise Unavailable(
+                "The user that ENGAGE_DATABASE_URL names may not make tables: run `engage db migrate` as the owner of the"
+                " database."
+            )
+        if role:
+            await privileges.check_role(guard, role)
         await guard.execute("SELECT pg_advisory_lock($1)", _LOCK)
         found = await _found(guard)
         if found is not None and _order(found[1]) > _order(__version__):
@@ -116,9 +132,10 @@ async def migrate(database_url: str) -> list[str]:
                 " later one. To go back, restore a backup from before the upgrade."
             )
         if found == (sql_hash(), __version__):
+            await _grant(guard, role)
             return []
-        done = await _migrate_tables(database_url)
-        await _apply_sql(guard)
+        done = await _migrate_tables(guard)
+        await _apply_sql(guard, role)
     finally:
         await guard.close()
     return [*done, "functions and views"]
@@ -138,56 +155,41 @@ async def _connect(database_url: str) -> Connection:
         ) from error
 
 
-async def _migrate_tables(database_url: str) -> list[str]:
-    """Run the migrations that are due, each in one transaction with the note that it was run.
-
-    The ORM makes that note after its commit, so a process killed in between would have to be mended by hand.
-    """
-    async with _orm(database_url):
-        executor = _executor()
-        # Inside a transaction its absence could not be survived.
-        await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))  # noqa: SLF001 -- no other way
-        steps = [step.migration for step in await executor.plan([MigrationTarget(APP, "__latest__")])]
-        for step in steps:
-            async with in_transaction():
-                await _executor().migrate([MigrationTarget(APP, step.name)])
-        return [step.name for step in steps]
+async def _migrate_tables(connection: Connection) -> list[str]:
+    """Run the migrations that are due, each in one transaction with the note that it was run; answers their names."""
+    await connection.execute(NOTES)
+    notes = await connection.fetch("SELECT name FROM public.tortoise_migrations WHERE app = $1", APP)
+    done = {row["name"] for row in notes}
+    due = {name: text for name, text in table_texts().items() if name not in done}
+    for name, text in due.items():
+        async with connection.transaction():
+            await _run(connection, name, text)
+            await connection.execute(NOTE, APP, name)
+    return list(due)
 
 
-@asynccontextmanager
-async def _orm(database_url: str) -> AsyncIterator[None]:
-    """The ORM on a pool of ours: what the address says beside its host and database is asyncpg's to read."""
+async def _run(connection: Connection, name: str, text: str) -> None:
     try:
-        context = await Tortoise.init(config=orm_config(database_url), _enable_global_fallback=True)
-    except ConfigurationError as error:
-        raise Unavailable(f"ENGAGE_DATABASE_URL cannot be read ({error}).") from error
-    client = cast("AsyncpgDBClient", context.connections.get("default"))
-    client._pool = await asyncpg.create_pool(  # noqa: SLF001 -- the ORM has no public way to be given a pool
-        database_url, min_size=1, max_size=2, server_settings={"search_path": SEARCH_PATH}
-    )
-    try:
-        yield
-    finally:
-        await Tortoise.close_connections()
+        await connection.execute(text)
+    except asyncpg.PostgresError as error:
+        raise RuntimeError(f"{name}: {error}") from error
 
 
-def _executor() -> MigrationExecutor:
-    """The ORM's executor on the present transaction, or on the pool."""
-    context = Tortoise._require_context()  # noqa: SLF001 -- the ORM's own commands reach it so
-    return MigrationExecutor(context.connections.get("default"), {APP: orm_config("")["apps"][APP]})
-
-
-async def _apply_sql(connection: Connection) -> None:
-    """Make the functions and views anew."""
+async def _apply_sql(connection: Connection, role: str) -> None:
+    """Make the functions and views anew, and with them the rights of the role that uses them."""
     async with connection.transaction():
         await connection.execute("DROP SCHEMA IF EXISTS engage CASCADE; CREATE SCHEMA engage")
         for name, text in sql_texts():
-            try:
-                await connection.execute(text)
-            except asyncpg.PostgresError as error:
-                raise RuntimeError(f"{name}: {error}") from error
+            await _run(connection, name, text)
         await connection.execute("CREATE TABLE engage.version (hash text NOT NULL, release text NOT NULL)")
         await connection.execute("INSERT INTO engage.version VALUES ($1, $2)", sql_hash(), __version__)
+        await _grant(connection, role)
+
+
+async def _grant(connection: Connection, role: str) -> None:
+    if role:
+        async with connection.transaction():
+            await privileges.grant(connection, role)
 
 
 async def _found(connection: Connection) -> tuple[str, str] | None:
@@ -205,6 +207,12 @@ def _order(release: str) -> tuple[int, ...]:
 
 
 async def is_current(connection: Connection) -> bool:
-    """Whether this version can work with the database: it is of this version, or migrated ahead by a later release."""
-    found = await _found(connection)
+    """Whether this version can work with the database: it is of this version, or migrated ahead by a later release.
+
+    False too where this role was given no rights: `engage db migrate` gives them.
+    """
+    try:
+        found = await _found(connection)
+    except asyncpg.InsufficientPrivilegeError:
+        return False
     return found is not None and (found[0] == sql_hash() or _order(found[1]) > _order(__version__))

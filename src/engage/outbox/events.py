@@ -25,9 +25,14 @@ class Event(ABC):
         """Where it has its position, such as `member:<id>`; at most 80 characters."""
 
     def data(self) -> dict[str, object]:
-        """The fields of the dataclass: what JSON can hold, ids and times included; decimals become texts."""
-        values = {one.name: getattr(self, one.name) for one in fields(cast("Any", self))}
-        return {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in values.items()}
+        """The fields of the dataclass as JSON can hold them: times as they are, ids and decimals as texts."""
+        return {one.name: _told(getattr(self, one.name)) for one in fields(cast("Any", self))}
+
+
+def _told(value: object) -> object:
+    if isinstance(value, UUID):
+        return str(value)  # the driver's ids are of a class of their own, which JSON does not know
+    return f"{value:f}" if isinstance(value, Decimal) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,11 +108,16 @@ class _Here:
             self._wake.clear()
             try:
                 looked = seen = await self._look()
-                await self._further(looked)
+                stuck = self._is_stuck(looked)
+                await self._further(looked, may_run=not stuck)
             except WAITED_FOR as error:
                 seen = self._away(error)
             else:
-                self._check_moving(looked)
+                if stuck:
+                    raise Unavailable(
+                        f"The job has not got on for {PATIENCE_S:.0f} seconds; it failed with {looked.error}. "
+                        f"Nothing is lost or done twice: {_GOES_ON}"
+                    )
             told(seen)
             if seen.state in ENDED:
                 return seen
@@ -130,7 +135,7 @@ class _Here:
         self._seen = seen
         return seen
 
-    async def _further(self, seen: JobSeen) -> None:
+    async def _further(self, seen: JobSeen, *, may_run: bool) -> None:
         """Have it cancelled if that is wanted, or run if nobody runs it."""
         if seen.state in ENDED:
             return
@@ -138,19 +143,15 @@ class _Here:
         if self._stop.is_set():
             with suppress(JobNotCancellable):  # it has just ended
                 await cancel_job(SYSTEM, self._id)
-        elif seen.state is JobState.READY and not self._executor.held:
+        elif may_run and seen.state is JobState.READY and not self._executor.held:
             claim = await rows.claim_one(self._id, now=now, until=now + self._lease)
             if claim is not None:
                 await self._executor.take_jobs([(claim.id, claim.lease)])
 
-    def _check_moving(self, seen: JobSeen) -> None:
-        """Raise Unavailable when attempts have failed, and nothing else, for too long."""
+    def _is_stuck(self, seen: JobSeen) -> bool:
+        """Whether attempts have failed, and nothing else, for too long."""
         resting = seen.state in (JobState.WAITING, JobState.READY) and seen.error is not None
-        if resting and time.monotonic() - self._moved > PATIENCE_S:
-            raise Unavailable(
-                f"The job has not got on for {PATIENCE_S:.0f} seconds; it failed with {seen.error}. "
-                f"Nothing is lost or done twice: {_GOES_ON}"
-            )
+        return resting and time.monotonic() - self._moved > PATIENCE_S
 
     def _away(self, error: BaseException) -> JobSeen:
         """The job as it was last seen, while the database is away. Raises Unavailable when that is too long ago."""

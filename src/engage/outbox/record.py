@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import orjson
 
 from engage.base import clock, db
+from engage.base.ids import id_text
 from engage.outbox.events import Event
 from engage.outbox.registry import present
 from engage.outbox.routed import is_routed
@@ -32,7 +33,7 @@ async def record(*events: Event) -> list[int]:
             raise RuntimeError("record() needs the transaction of what has happened: call it inside a command.")
     if not events:
         return []
-    data = [orjson.dumps(event.data()).decode() for event in events]
+    data = [orjson.dumps(event.data(), default=id_text).decode() for event in events]
     rows = await db.fetch(
         _RECORD,
         [event.stream for event in events],

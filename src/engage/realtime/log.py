@@ -14,8 +14,8 @@ import asyncpg
 import orjson
 
 from engage.base import db
-from engage.base.db import Fetch
 from engage.base.errors import Unavailable
+from engage.base.readings import Fetch
 from engage.realtime.deliveries import S, StateAt
 from engage.realtime.rings import Ring
 

@@ -36,30 +36,37 @@ __all__ = ["CompiledOperation", "compile_event", "compile_operation"]
 
 
 def compile_operation(
-    schema: GraphQLSchema, document: DocumentNode, operation_name: str | None
+    schema: GraphQLSchema, document: DocumentNode, operation_name: str | None, *, hide_suggestions: bool = False
 ) -> CompiledOperation | None:
     """Compile one query or mutation of a validated document.
 
     None means: leave it to graphql-core. That is so for subscriptions, introspection, directives other than `@skip`
     and `@include`, more than five variables in these, operations that are not found, and enormous ones.
     """
-    return _compile(schema, document, operation_name, {OperationType.QUERY, OperationType.MUTATION})
+    kinds = {OperationType.QUERY, OperationType.MUTATION}
+    return _compile(schema, document, operation_name, kinds, hide_suggestions=hide_suggestions)
 
 
 def compile_event(
-    schema: GraphQLSchema, document: DocumentNode, operation_name: str | None
+    schema: GraphQLSchema, document: DocumentNode, operation_name: str | None, *, hide_suggestions: bool = False
 ) -> CompiledOperation | None:
     """Compile what a subscription reads of one event; give each event of the source stream as `root_value`."""
-    return _compile(schema, document, operation_name, {OperationType.SUBSCRIPTION})
+    kinds = {OperationType.SUBSCRIPTION}
+    return _compile(schema, document, operation_name, kinds, hide_suggestions=hide_suggestions)
 
 
 def _compile(
-    schema: GraphQLSchema, document: DocumentNode, name: str | None, kinds: set[OperationType]
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    name: str | None,
+    kinds: set[OperationType],
+    *,
+    hide_suggestions: bool,
 ) -> CompiledOperation | None:
     assert_valid_schema(schema)
     try:
         operation = read_operation(schema, document, name, kinds)
-        return CompiledOperation(operation)
+        return CompiledOperation(operation, hide_suggestions=hide_suggestions)
     except (UnsupportedError, GraphQLError):
         return None
 
@@ -67,10 +74,12 @@ def _compile(
 class CompiledOperation:
     """One operation, ready to be executed many times, at once too: it keeps nothing of an execution."""
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: Operation, *, hide_suggestions: bool = False) -> None:
         """Compile at once if no variable decides on the fields, else per set of such variables when first met."""
         self._operation = operation
-        self._variables = OperationVariables(operation.schema, operation.node.variable_definitions or ())
+        definitions = operation.node.variable_definitions or ()
+        self._variables = OperationVariables(operation.schema, definitions, hide_suggestions=hide_suggestions)
+        self._hide_suggestions = hide_suggestions
         self._fragment_definitions = operation.fragment_definitions
         self._plans: dict[tuple[object, ...], Complete | None] = {}
         if not operation.conditions:
@@ -135,6 +144,7 @@ class CompiledOperation:
             default_type_resolver,
             default_field_resolver,
             is_awaitable=optimized_is_awaitable,
+            hide_suggestions=self._hide_suggestions,
             operation_extensions=operation_extensions,
         )
 

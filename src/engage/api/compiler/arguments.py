@@ -56,8 +56,11 @@ _CLASSES = {GraphQLBoolean: bool, GraphQLID: str, GraphQLString: str, GraphQLInt
 class OperationVariables:
     """Coerces the variables of one operation."""
 
-    def __init__(self, schema: GraphQLSchema, nodes: tuple[VariableDefinitionNode, ...]) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, nodes: tuple[VariableDefinitionNode, ...], *, hide_suggestions: bool = False
+    ) -> None:
         self._schema = schema
+        self._hide_suggestions = hide_suggestions
         self._nodes = nodes
         self._prepared: list[tuple[str, type, VariableValueSource, bool]] | None = []
         for node in nodes:
@@ -72,7 +75,11 @@ class OperationVariables:
     def coerce(self, inputs: dict[str, Any]) -> VariableValues | list[GraphQLError]:
         """Give the values of the variables, or the errors of the request."""
         return self._simple(inputs) or get_variable_values(
-            self._schema, self._nodes, inputs, max_errors=MAX_COERCION_ERRORS
+            self._schema,
+            self._nodes,
+            inputs,
+            max_errors=MAX_COERCION_ERRORS,
+            hide_suggestions=self._hide_suggestions,
         )
 
     def _simple(self, inputs: dict[str, Any]) -> VariableValues | None:

@@ -29,6 +29,38 @@ class MemberRegistered(Event):
         return {"member_id": str(self.member_id), "registered_at": self.registered_at}
 
 
+@dataclass(frozen=True, slots=True)
+class MemberFrozen(Event):
+    """No points go from this member any more. Audience: the member and staff."""
+
+    NAME: ClassVar[str] = "members.frozen.v1"
+
+    member_id: UUID
+    reason: str
+    frozen_at: datetime
+
+    @property
+    def stream(self) -> str:
+        """The member's own."""
+        return member_stream(self.member_id)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberThawed(Event):
+    """Points of this member move again. Audience: the member and staff."""
+
+    NAME: ClassVar[str] = "members.thawed.v1"
+
+    member_id: UUID
+    reason: str
+    thawed_at: datetime
+
+    @property
+    def stream(self) -> str:
+        """The member's own."""
+        return member_stream(self.member_id)
+
+
 def member_stream(member_id: UUID) -> str:
     """The stream of everything that happens to one member, over all domains."""
     return f"member:{member_id}"

@@ -62,6 +62,7 @@ class Member(Model):
 
     id = fields.UUIDField(primary_key=True)
     state = fields.CharEnumField(MemberState, max_length=16)
+    frozen_at = fields.DatetimeField(null=True, description="Since when the member is FROZEN; points stand still.")
     merged_into_id = fields.UUIDField(null=True, description="The survivor, when this profile was absorbed.")
     display_name = fields.CharField(max_length=120, null=True)
     locale = fields.CharField(max_length=16, description="Language of texts for this person, such as zh-CN.")

@@ -12,6 +12,7 @@ import asyncpg
 from engage.base import db
 from engage.base.actor import READING_ROLES, Actor, require
 from engage.base.errors import NotFound
+from engage.base.readings import Reading
 from engage.domains.members.errors import UnknownChannel
 from engage.domains.members.models import Channel, Program, Store
 from engage.domains.members.types import (
@@ -47,9 +48,7 @@ def _member(value: dict[str, Any]) -> MemberRecord:
     )
 
 
-PROFILES: db.Reading[MemberRecord | None] = db.Reading(
-    "SELECT key, value FROM engage.members_profiles($1)", _member, None
-)
+PROFILES: Reading[MemberRecord | None] = Reading("SELECT key, value FROM engage.members_profiles($1)", _member, None)
 """Profiles of members by id."""
 
 
@@ -109,6 +108,18 @@ async def check_channels(codes: set[str], *, path: list[str]) -> None:
         raise UnknownChannel(
             f"There is no channel {code!r}; known are {', '.join(sorted(known))}.", path=path, known=sorted(known)
         )
+
+
+async def check_program(code: str, *, path: str = "program") -> None:
+    """Raise NotFound, which names the field, where there is no such program."""
+    if not await Program.exists(code=code):
+        raise NotFound(f"There is no program {code!r}.", path=[path])
+
+
+async def check_store(program: str, code: str, *, path: list[str]) -> None:
+    """Raise NotFound, which names the field, where the program has no such store."""
+    if code not in await store_codes((await get_program(program)).id):
+        raise NotFound(f"Program {program!r} has no store {code!r}.", path=path)
 
 
 async def store_codes(program_id: UUID) -> frozenset[str]:

@@ -20,6 +20,7 @@ IDENTITIES_MAX = 20
 NAME_LENGTH_MAX = 120
 POINTS_PER_UNIT_MAX = Decimal(1_000_000)
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _DURATION = re.compile(r"P(?=\d)(\d{1,3}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?")
 
 
@@ -66,6 +67,13 @@ def check_name(name: str, *, path: str = "name") -> str:
     return text
 
 
+def check_reason(reason: str) -> str:
+    """The reason for a change of state, as a code. Raises InvalidInput."""
+    if not _REASON.fullmatch(reason):
+        raise InvalidInput("A reason is a code of A-Z, 0-9 and _, such as ACCOUNT_TAKEOVER.", path=["reason"])
+    return reason
+
+
 def check_time_zone(name: str) -> ZoneInfo:
     """A zone of the IANA database. Raises InvalidInput."""
     if name not in available_timezones():
@@ -96,10 +104,10 @@ def check_rate(rate: Decimal) -> Decimal:
     return rate
 
 
-def check_duration(duration: str | None) -> str | None:
+def check_duration(duration: str | None, *, path: list[str]) -> str | None:
     """An ISO 8601 duration of whole years, months, weeks and days. Raises InvalidInput."""
     if duration is not None and (not _DURATION.fullmatch(duration) or not re.search("[1-9]", duration)):
-        raise InvalidInput("This is no ISO 8601 duration; right would be P12M.", path=["pointsValidFor"])
+        raise InvalidInput("This is no ISO 8601 duration; right would be P12M.", path=path)
     return duration
 
 

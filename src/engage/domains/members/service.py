@@ -13,11 +13,19 @@ from engage.base import clock, db
 from engage.base.actor import ADMIN_ROLES, STAFF_ROLES, Actor, require
 from engage.base.errors import NotFound
 from engage.base.ids import new_id
+from engage.base.readings import Fetch, fetch_together
 from engage.domains.members import queries, rules
 from engage.domains.members.errors import AlreadyExists, IdentityTaken
-from engage.domains.members.events import MemberRegistered
+from engage.domains.members.events import MemberFrozen, MemberRegistered, MemberThawed
 from engage.domains.members.models import Channel, Program, Store
-from engage.domains.members.types import IdentityRef, MemberRecord, MemberState, PlaceRecord, ProgramRecord
+from engage.domains.members.types import (
+    IdentityRef,
+    LockedMember,
+    MemberRecord,
+    MemberState,
+    PlaceRecord,
+    ProgramRecord,
+)
 from engage.outbox import record
 
 DEFAULT_LOCALE = "en"
@@ -56,7 +64,7 @@ async def register_member(
 
 async def get_record(member_id: UUID) -> MemberRecord:
     """A member's profile, for commands that answer with it. Raises NotFound."""
-    [found] = await db.fetch_together([db.Fetch(queries.PROFILES, (member_id,))])
+    [found] = await fetch_together([Fetch(queries.PROFILES, (member_id,))])
     if str(member_id) not in found:
         raise NotFound("There is no such member.", path=["memberId"])
     member: MemberRecord = found[str(member_id)]
@@ -108,6 +116,35 @@ async def lock_members(member_ids: Sequence[UUID]) -> dict[UUID, MemberState]:
     return {row["id"]: MemberState(row["state"]) for row in rows}
 
 
+async def lock_named(member_ids: Sequence[UUID]) -> dict[UUID, LockedMember]:
+    """The same for members as they were named, following merges to the survivor; unknown ones are left out."""
+    rows = await db.fetch("SELECT * FROM engage.members_lock_named($1)", sorted(set(member_ids)))
+    return {row["named"]: LockedMember(row["id"], MemberState(row["state"]), row["frozen_at"]) for row in rows}
+
+
+async def lock_member(member_id: UUID) -> LockedMember:
+    """Take the lock of a member, following merges to the survivor. Raises NotFound."""
+    row = await db.fetch_row(
+        "SELECT l.id, l.state, engage.member_frozen_at(l.id) AS frozen_at FROM engage.members_lock($1) l", member_id
+    )
+    if row is None:
+        raise NotFound("There is no such member.", path=["memberId"])
+    return LockedMember(row["id"], MemberState(row["state"]), row["frozen_at"])
+
+
+async def mark_frozen(member_id: UUID, reason: str) -> None:
+    """Make a member FROZEN from now on, under their lock. Says MemberFrozen."""
+    now = clock.now()
+    await db.execute("UPDATE members SET state = 'FROZEN', frozen_at = $2 WHERE id = $1", member_id, now)
+    await record(MemberFrozen(member_id, reason, now))
+
+
+async def mark_thawed(member_id: UUID, reason: str) -> None:
+    """Make a frozen member ACTIVE again, under their lock. Says MemberThawed."""
+    await db.execute("UPDATE members SET state = 'ACTIVE', frozen_at = NULL WHERE id = $1", member_id)
+    await record(MemberThawed(member_id, reason, clock.now()))
+
+
 @db.command
 async def create_program(
     actor: Actor,
@@ -131,7 +168,7 @@ async def create_program(
         time_zone=rules.check_time_zone(time_zone).key,
         money_currency=rules.check_currency(money_currency),
         points_per_unit=rules.check_rate(points_per_unit),
-        points_valid_for=rules.check_duration(points_valid_for),
+        points_valid_for=rules.check_duration(points_valid_for, path=["pointsValidFor"]),
         created_at=clock.now(),
     )
     await _create(program, f"There is a program {code!r} already.")

@@ -70,3 +70,12 @@ class PlaceRecord:
     id: UUID
     code: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockedMember:
+    """A member whose lock is held; the survivor, where the one who was named has been merged."""
+
+    id: UUID
+    state: MemberState
+    frozen_at: datetime | None

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from engage.base import db
 from engage.base.errors import InvalidInput
 from engage.base.paging import Page, decode_cursor
+from engage.base.readings import Reading
 from engage.domains.notifications.types import MessageCode, MessageRecord
 
 AFTER_ALL = UUID(int=2**128 - 1)
@@ -29,12 +29,12 @@ def _messages(value: list[dict[str, Any]]) -> list[MessageRecord]:
     return [_message(row) for row in value]
 
 
-MESSAGES: db.Reading[list[MessageRecord]] = db.Reading(
+MESSAGES: Reading[list[MessageRecord]] = Reading(
     "SELECT key, value FROM engage.messages_pages($1, $2, $3, $4)", _messages, []
 )
 """Messages of members, newest first; arguments: page size, id below which the page begins, unread only."""
 
-UNREAD: db.Reading[int] = db.Reading("SELECT key, value FROM engage.messages_unread($1)", int, 0)
+UNREAD: Reading[int] = Reading("SELECT key, value FROM engage.messages_unread($1)", int, 0)
 """How many messages are unread."""
 
 

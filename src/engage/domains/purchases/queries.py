@@ -11,6 +11,7 @@ from uuid import UUID
 from engage.base import db
 from engage.base.actor import ADMIN_ROLES, Actor, require
 from engage.base.paging import Page, decode_cursor, encode_cursor
+from engage.base.readings import Reading
 from engage.domains.purchases.types import OrderLine, PurchaseRecord, PurchaseTotals, StoredOrder
 
 AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
@@ -45,7 +46,7 @@ def _purchases(value: list[dict[str, Any]]) -> list[PurchaseRecord]:
     return [_purchase(row) for row in value]
 
 
-PURCHASES: db.Reading[list[PurchaseRecord]] = db.Reading(
+PURCHASES: Reading[list[PurchaseRecord]] = Reading(
     "SELECT key, value FROM engage.purchases_pages($1, $2, $3, $4)", _purchases, []
 )
 """Purchases of members, newest first; arguments: page size, then the moment and id below which the page begins."""

@@ -9,6 +9,7 @@ from engage.base import clock, db
 from engage.base.actor import ADMIN_ROLES, Actor, require
 from engage.base.paging import Page, check_first
 from engage.outbox.errors import no_such_job
+from engage.outbox.queries.following import require_follower
 from engage.outbox.queries.reading import DEAD, FINISHED, LANES_MAX, UNDONE, lanes_of, load_records
 from engage.outbox.types import JobFilter, JobRecord, JobsAfter, JobState
 
@@ -43,8 +44,8 @@ async def list_jobs(actor: Actor, wanted: JobFilter, after: JobsAfter | None, fi
 
 
 async def get_job(actor: Actor, job_id: UUID) -> JobRecord:
-    """One piece of work. Raises Forbidden, NotFound."""
-    require(actor, ADMIN_ROLES)
+    """One piece of work, for an admin or who asked for it. Raises Forbidden, NotFound."""
+    await require_follower(actor, job_id)
     found = await load_records([job_id], clock.now())
     if not found:
         raise no_such_job(job_id, "id")

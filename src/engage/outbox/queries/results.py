@@ -7,10 +7,11 @@ from uuid import UUID
 import orjson
 
 from engage.base import db
-from engage.base.actor import ADMIN_ROLES, Actor, require
+from engage.base.actor import Actor
 from engage.base.errors import InvalidInput
 from engage.base.paging import Page
 from engage.outbox.errors import no_such_job
+from engage.outbox.queries.following import require_follower
 from engage.outbox.types import ResultRecord
 
 RESULTS_MAX = 1000
@@ -29,7 +30,7 @@ async def list_results(
 
     Raises Forbidden, NotFound, InvalidInput outside of 1..RESULTS_MAX results.
     """
-    require(actor, ADMIN_ROLES)
+    await require_follower(actor, job_id)
     if not 1 <= first <= RESULTS_MAX:
         raise InvalidInput(f"A page has 1 to {RESULTS_MAX:,} results; {first} is outside.", path=["first"])
     if not await db.fetch_value("SELECT EXISTS (SELECT FROM outbox WHERE id = $1)", job_id):

@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from engage.base import db
 from engage.base.actor import STAFF_ROLES, Actor, require
 from engage.base.errors import InvalidInput
 from engage.domains.earning import queries, rules
-from engage.domains.earning.importing.columns import find_columns
-from engage.domains.earning.importing.lines import Lines
-from engage.domains.earning.importing.records import Records
-from engage.domains.earning.importing.types import JOB, Instructions
+from engage.domains.earning.csvfiles.asking import ask_for_file, check_header
+from engage.domains.earning.importing.types import JOB, LAYOUT, Instructions
 from engage.domains.earning.service import BATCH_MAX
 from engage.domains.earning.types import Desk
 from engage.domains.purchases.errors import UnknownCurrency, UnknownStore
-from engage.outbox import Asked, ask, files
-from engage.outbox.files import StoredFile
+from engage.outbox import Asked, files
 
 
 async def request_import(actor: Actor, path: Path, wanted: Instructions, *, hold_s: float | None = None) -> Asked:
@@ -29,20 +25,11 @@ async def request_import(actor: Actor, path: Path, wanted: Instructions, *, hold
     require(actor, STAFF_ROLES)
     desk = await queries.load_desk(wanted.program)
     _check_instructions(wanted, desk)
-    await asyncio.to_thread(_check_header, path, wanted)
+    await asyncio.to_thread(check_header, path, LAYOUT, wanted.mapping)
     stored = await files.store(path, path.name)
-    asked = await _ask(actor, stored, wanted, hold_s)
+    asked = await ask_for_file(actor, JOB, stored, wanted.args(), hold_s=hold_s)
     if not asked.new:
         await files.discard(stored.id)
-    return asked
-
-
-@db.command
-async def _ask(actor: Actor, stored: StoredFile, wanted: Instructions, hold_s: float | None) -> Asked:
-    args = {"file": str(stored.id), **wanted.args()}
-    asked = await ask(actor, JOB, args, key=wanted.key(stored.sha256), hold_s=hold_s)
-    if asked.new:
-        await files.attach(stored.id, asked.id)
     return asked
 
 
@@ -60,9 +47,3 @@ def _check_instructions(wanted: Instructions, desk: Desk) -> None:
         raise UnknownStore(f"Program {program.code!r} has no store {wanted.store!r}.", path=["store"])
     if not 1 <= wanted.batch_size <= BATCH_MAX:
         raise InvalidInput(f"A batch has 1 to {BATCH_MAX} orders.", path=["batchSize"])
-
-
-def _check_header(path: Path, wanted: Instructions) -> None:
-    """Raise InvalidInput for a file that cannot be read or whose header leaves a field open."""
-    with Lines(path) as lines:
-        find_columns(Records(lines).header, wanted.mapping)

@@ -1,17 +1,16 @@
-"""An import from a command line: asked for, run in this process, its rejected rows written beside the file."""
+"""An import from a command line."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.domains.earning.csvfiles.here import place_for_rejects, run_file_here
 from engage.domains.earning.importing.asking import request_import
-from engage.domains.earning.importing.rejects import check_place, default_rejects_path, write_rejects
 from engage.domains.earning.importing.tally import summary_of
 from engage.domains.earning.importing.types import ImportSummary, Instructions
-from engage.outbox.here import HOLD_S, Told, run_here
+from engage.outbox.here import HOLD_S, Told
 
 
 async def import_here(
@@ -29,12 +28,6 @@ async def import_here(
     process is killed, a worker ends the import. Raises what `request_import` and `run_here` raise.
     """
     require(actor, STAFF_ROLES)
-    place = rejects_path or default_rejects_path(path)
-    await asyncio.to_thread(check_place, place, path)
+    place = await place_for_rejects(path, rejects_path)
     asked = await request_import(actor, path, wanted, hold_s=HOLD_S)
-    await asyncio.to_thread(place.unlink, missing_ok=True)  # what an earlier import of this file left
-    summary = summary_of(await run_here(asked, told, stop=stop))
-    if not summary.rejected:
-        return summary
-    await write_rejects(asked.id, place)
-    return replace(summary, rejects_path=place)
+    return summary_of(*await run_file_here(asked, place, told=told, stop=stop))

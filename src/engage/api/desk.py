@@ -1,0 +1,62 @@
+"""What the desk looks at: corrections that wait for a second person, and exchange rates."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+from strawberry.types import Info
+
+from engage.api.context import context_of
+from engage.api.enums import AdjustmentState
+from engage.api.fields import field
+from engage.api.ledger import Adjustment, ExchangeRate, adjustment, exchange_rate
+from engage.api.relay import After, Connection, First, connection, keyset
+from engage.base.paging import encode_cursor
+from engage.domains.ledger import queries
+
+
+@strawberry.type
+class DeskQuery:
+    """Reads of corrections and rates."""
+
+    @field(
+        "Corrections that take a second person, in one state, newest first: the queue of those who decide. "
+        "Roles: STAFF, MODERATOR, ADMIN, SERVICE."
+    )
+    async def adjustments(
+        self,
+        info: Info,
+        first: First,
+        after: After = None,
+        state: Annotated[
+            AdjustmentState, strawberry.argument(description="How they stand.")
+        ] = AdjustmentState.WAITING,
+    ) -> Connection[Adjustment]:
+        """See engage.domains.ledger.queries.list_adjustments."""
+        below = keyset(queries.adjustments_below, after)
+        page = await queries.list_adjustments(context_of(info).actor, state, first, below)
+        return connection(page, adjustment, lambda row: encode_cursor(row.asked_at.isoformat(), str(row.id)))
+
+    @field("What points of one program are worth in another, newest version first. Any role.")
+    async def exchange_rates(
+        self,
+        info: Info,
+        from_program: Annotated[
+            str, strawberry.argument(name="from", description="Code of the program whose points are given.")
+        ],
+        to_program: Annotated[
+            str, strawberry.argument(name="to", description="Code of the program whose points are received.")
+        ],
+        first: First,
+        after: After = None,
+        at: Annotated[
+            datetime | None, strawberry.argument(description="Only the one in force at this moment.")
+        ] = None,
+    ) -> Connection[ExchangeRate]:
+        """See engage.domains.ledger.queries.list_exchange_rates."""
+        _ = context_of(info).actor
+        below = keyset(queries.rates_below, after)
+        page = await queries.list_exchange_rates(from_program, to_program, at, first, below)
+        return connection(page, exchange_rate, lambda row: encode_cursor(row.version))

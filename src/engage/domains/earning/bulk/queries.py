@@ -1,0 +1,47 @@
+"""All reads of bulk points."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.paging import Page, check_first
+from engage.domains.earning.bulk.models import BulkCorrection
+from engage.domains.earning.bulk.types import BulkRecord
+from engage.domains.ledger.types import AdjustmentState
+from engage.domains.members import queries as members
+
+
+def record_of(row: BulkCorrection) -> BulkRecord:
+    """A bulk correction as staff see it."""
+    return BulkRecord(
+        job_id=row.id,
+        program=row.program_code,
+        reason=row.reason,
+        rows=row.rows,
+        added=row.added,
+        removed=row.removed,
+        state=AdjustmentState(row.state),
+        asked_by=row.asked_by,
+        asked_at=row.asked_at,
+        decided_by=row.decided_by,
+        decided_at=row.decided_at,
+    )
+
+
+async def find_correction(job_id: UUID) -> BulkRecord | None:
+    """The bulk correction of a job, for commands; None for a job that needed no second person."""
+    row = await BulkCorrection.get_or_none(id=job_id)
+    return None if row is None else record_of(row)
+
+
+async def list_waiting(actor: Actor, program: str, above: UUID | None, first: int) -> Page[BulkRecord]:
+    """Bulk corrections of a program that wait for a second person, the oldest first, above an id.
+
+    Raises Forbidden, InvalidInput, NotFound.
+    """
+    require(actor, STAFF_ROLES)
+    await members.check_program(program)
+    found = BulkCorrection.filter(program_code=program, state=AdjustmentState.WAITING, id__gt=above or UUID(int=0))
+    rows = await found.order_by("id").limit(check_first(first) + 1)
+    return Page([record_of(row) for row in rows[:first]], len(rows) > first)

@@ -1,0 +1,1 @@
+"""Clients and audits from npm against a running engage; see `make conformance`."""

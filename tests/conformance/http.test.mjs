@@ -1,0 +1,16 @@
+// GraphQL over HTTP: every audit of the reference implementation, with no token, as it sends none.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { serverAudits } from "graphql-http";
+import { url } from "./engage.mjs";
+
+const audits = serverAudits({ url, fetchFn: fetch });
+
+test("there are as many audits as we know of", () => assert.equal(audits.length, 61));
+
+for (const audit of audits) {
+  test(`${audit.id} ${audit.name}`, async () => {
+    const result = await audit.fn();
+    assert.equal(result.status, "ok", result.reason);
+  });
+}

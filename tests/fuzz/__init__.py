@@ -1,0 +1,1 @@
+"""Generated documents against a running engage; see `make fuzz`."""
