@@ -17,6 +17,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.processes import all_ended
+
 DEADLINE_S = 90.0
 """No test waits longer than this for anything; only a broken program lets it."""
 
@@ -64,11 +66,6 @@ def until(holds: Callable[[], object], what: str) -> None:
         if time.monotonic() > deadline:
             pytest.fail(f"not within {DEADLINE_S:.0f} s: {what}")
         time.sleep(0.02)
-
-
-def gone(processes: Sequence[psutil.Process]) -> bool:
-    """Whether none of these runs any more."""
-    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
 
 
 class Dev:
@@ -174,7 +171,7 @@ class Dev:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-            until(lambda: gone(family), "all that it started has ended")
+            until(lambda: all_ended(family), "all that it started has ended")
 
 
 @contextmanager

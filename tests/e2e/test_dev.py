@@ -13,9 +13,10 @@ import pytest
 import redis
 
 from tests.conftest import Servers, create_database, drop_database
-from tests.e2e.programs import Dev, assert_sentence, dev_running, engage, gone, until
+from tests.e2e.programs import Dev, assert_sentence, dev_running, engage, until
 from tests.embedded.test_users import NOBODY, seen_as
 from tests.outbox.working import until as happens
+from tests.processes import all_ended
 
 ME = '{ me { id displayName balance(program: "demo") { available } } }'
 TOTALS = '{ programTotals(program: "demo") { purchases pointsIssued } }'
@@ -158,7 +159,7 @@ def test_a_life(place: Path, dev: Dev, ordinary_user: list[str]) -> None:
         member = other.ask(REGISTER, "staff", card="ONE-LIFE")["registerMember"]["member"]["id"]
         other_family = other.family()
         assert other.end(signal.SIGINT) == 0
-        assert gone(other_family)
+        assert all_ended(other_family)
         assert "Stopped." in other.said
         assert not (folder / "dev.json").exists()
         assert dev.ask(ME, "member")["me"]["id"]
@@ -170,7 +171,7 @@ def test_a_life(place: Path, dev: Dev, ordinary_user: list[str]) -> None:
         other_family = other.family()
         other.process.kill()
         other.process.wait()
-        until(lambda: gone(other_family), "no orphan is left")
+        until(lambda: all_ended(other_family), "no orphan is left")
         (folder / "app_password").unlink()  # now it is as an earlier version had left it
 
         other = Dev(folder, before=ordinary_user)
@@ -180,7 +181,7 @@ def test_a_life(place: Path, dev: Dev, ordinary_user: list[str]) -> None:
         asyncio.run(_on(database_url, "UPDATE engage.version SET release = '99.0.0'"))
         other_family = other.family()
         assert other.end(signal.SIGTERM) == 0
-        assert gone(other_family)
+        assert all_ended(other_family)
         assert not (folder / "dev.json").exists()
 
         done = engage("dev", "--port", "0", "--data-dir", str(folder))
@@ -228,7 +229,7 @@ def test_ctrl_c_while_it_starts(place: Path) -> None:
         until((place / "interrupted" / "format").exists, "it has begun")
         family = starting.family()
         assert starting.end() == 0
-        assert gone(family)
+        assert all_ended(family)
         assert not (place / "interrupted" / "dev.json").exists()
         assert "Traceback" not in starting.said
     finally:

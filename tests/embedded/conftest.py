@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
 import pytest
 
 from engage.embedded import running
@@ -128,7 +127,3 @@ def until(holds: Callable[[], object], what: str) -> None:
         if time.monotonic() > deadline:
             pytest.fail(f"not within {DEADLINE_S:.0f} s: {what}")
         time.sleep(0.005)
-
-
-def all_ended(processes: list[psutil.Process]) -> bool:
-    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)

@@ -6,9 +6,10 @@ from pathlib import Path
 import psutil
 
 from engage.embedded import running
+from tests.processes import all_ended
 
 from .clients import get, put, sql
-from .conftest import FAST, HoldFunction, all_ended, until
+from .conftest import FAST, HoldFunction, until
 
 
 def descendants(pid: int) -> list[psutil.Process]:

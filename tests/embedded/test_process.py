@@ -8,8 +8,9 @@ import psutil
 import pytest
 
 from engage.embedded import process
+from tests.processes import all_ended
 
-from .conftest import DEADLINE_S, all_ended, until
+from .conftest import DEADLINE_S, until
 
 STUBBORN = """
 import signal, subprocess, sys

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from engage.embedded import NotInstalled, PortUnavailable, ServerFailed, Services, running
+from tests.processes import command_of
 
 from .clients import get, put, sql
 from .conftest import FAST, until
@@ -162,7 +163,7 @@ def test_a_setting_that_postgres_refuses_is_told_in_its_words(made_dir: Path) ->
     ):
         pass
     ours = psutil.Process().children(recursive=True)
-    assert [child.pid for child in ours if str(made_dir) in " ".join(child.cmdline())] == []
+    assert [child.pid for child in ours if str(made_dir) in " ".join(command_of(child))] == []
 
 
 async def test_servers_outlive_the_thread_that_started_them(made_dir: Path) -> None:

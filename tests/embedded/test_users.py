@@ -11,9 +11,10 @@ import psutil
 import pytest
 
 from engage.embedded.process import LAUNCHER
+from tests.processes import all_ended, command_of
 
 from .clients import sql
-from .conftest import HoldFunction, all_ended
+from .conftest import HoldFunction
 
 NOBODY = pwd.getpwnam("nobody")
 NAMELESS = 54_321
@@ -80,7 +81,7 @@ async def test_root_without_namespaces_hands_the_servers_to_nobody(data_dir: Pat
     assert (data_dir / "postgres" / "PG_VERSION").stat().st_uid == NOBODY.pw_uid
     family = psutil.Process(holder.process.pid).children(recursive=True)
     holder.kill()
-    (engage,) = (one for one in family if str(data_dir) in one.cmdline() and one.cmdline()[0] == sys.executable)
+    (engage,) = (one for one in family if sys.executable in command_of(one)[:1] and str(data_dir) in command_of(one))
     engage.kill()
 
     holder = hold(data_dir)  # root again, and now with namespaces: the folder comes back, the data are there

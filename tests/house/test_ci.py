@@ -27,7 +27,10 @@ def run_alone(command: str) -> subprocess.CompletedProcess[str]:
 
 
 def ended(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_run_can_be_started_and_runs_both_commands_at_once() -> None:
