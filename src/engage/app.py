@@ -25,10 +25,10 @@ from engage.api.http import GraphQLOverHTTP
 from engage.api.schema import Schema, build_schema
 from engage.api.sockets import GraphQLOverWebSocket
 from engage.base import db
-from engage.base.bearers import Bearers
 from engage.base.errors import Unavailable
 from engage.base.metrics import REGISTRY
 from engage.base.settings import Settings, listed
+from engage.domains.access.gate import Gate
 from engage.migrations import is_current
 from engage.outbox.routed import routes_known
 from engage.realtime.broker import Broker
@@ -46,7 +46,7 @@ class Gateway:
 
     def __init__(self, config: Settings) -> None:
         self.config = config
-        self.bearers = Bearers(config)
+        self.gate = Gate(config)
         self.schema = build_schema()
         self.documents = Documents(config, _trusted(config, self.schema))
         self._hub: Hub | None = None
@@ -62,6 +62,7 @@ class Gateway:
         """Connect, serve, and end what is open in order."""
         async with connected(self.config, "engage-gateway"):
             await warn_of_rights(self.config)
+            await self.gate.start()
             broker = Broker(self.config.redis_url, self.config.redis_prefix)
             broker.start()
             self._hub = Hub.of(broker, self.config)
@@ -73,7 +74,7 @@ class Gateway:
             finally:
                 await self._hub.close("This server is restarting; connect again and resume.")
                 await self.documents.close()
-                await self.bearers.close()
+                await self.gate.close()
                 await broker.stop()
 
     async def healthz(self, _request: Request) -> Response:
@@ -125,7 +126,7 @@ def create_app(config: Settings) -> Starlette:
     Raises ValueError with what to do when the signing secret is missing or short, or a trusted document will not do.
     """
     gateway = Gateway(config)
-    over_http = GraphQLOverHTTP(gateway.schema, config, gateway.hub, gateway.documents, gateway.bearers)
+    over_http = GraphQLOverHTTP(gateway.schema, config, gateway.hub, gateway.documents, gateway.gate)
 
     async def respond(request: Request) -> Response:
         response = await over_http.respond(request)
@@ -137,7 +138,7 @@ def create_app(config: Settings) -> Starlette:
             Route("/graphql", respond, methods=["GET", "POST"]),
             WebSocketRoute(
                 "/graphql",
-                GraphQLOverWebSocket(gateway.schema, config, gateway.hub, gateway.documents, gateway.bearers),
+                GraphQLOverWebSocket(gateway.schema, config, gateway.hub, gateway.documents, gateway.gate),
             ),
             Route("/healthz", gateway.healthz),
             Route("/readyz", gateway.readyz),

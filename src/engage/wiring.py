@@ -18,6 +18,7 @@ from engage.realtime.bell import start_bell, stop_bell
 
 HANDLER_MODULES: tuple[str, ...] = (
     "engage.outbox.jobs",
+    "engage.domains.access.jobs",
     "engage.domains.earning.jobs",
     "engage.domains.ledger.jobs",
     "engage.domains.notifications.handlers",
@@ -27,6 +28,7 @@ HANDLER_MODULES: tuple[str, ...] = (
 """The `handlers` and `jobs` rooms, in no particular order. A test finds a room that is missing here."""
 
 EVENT_MODULES: tuple[str, ...] = (
+    "engage.domains.access.events",
     "engage.domains.earning.bulk.events",
     "engage.domains.ledger.events",
     "engage.domains.ledger.policy.events",

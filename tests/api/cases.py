@@ -9,7 +9,7 @@ from engage.api.relay import global_id
 from engage.base.ids import new_id
 from engage.outbox.catalogue import known_events
 from engage.wiring import register_all
-from tests.api import hooks
+from tests.api import hooks, keys
 from tests.api.clients import Json
 from tests.api.conftest import Person
 from tests.api.corrections import APPROVED, OF_ADMIN, REJECTED
@@ -127,6 +127,14 @@ CASES: dict[tuple[str, str], Case] = {
     ("cancelJob", "NotFound"): Case(["id"], {"id": job_gid(new_id())}),
     ("cancelJob", "Forbidden"): FORBIDDEN,
     ("cancelJob", "JobNotCancellable"): Case(["id"], {"id": job_gid(DONE)}, known={"state": "DONE"}),
+    ("createApiKey", "InvalidInput"): Case(["scopes"], {"scopes": []}),
+    ("createApiKey", "Forbidden"): FORBIDDEN,
+    ("createApiKey", "TooManyApiKeys"): Case(None, known={"limit": 1}),
+    ("revokeApiKey", "InvalidInput"): Case(["id"], {"id": NOBODY}),
+    ("revokeApiKey", "NotFound"): Case(["id"], {"id": keys.key_gid(new_id())}),
+    ("revokeApiKey", "Forbidden"): FORBIDDEN,
+    ("revokeTokens", "InvalidInput"): Case(["tokenId"], {"tokenId": "beside a subject"}),
+    ("revokeTokens", "Forbidden"): FORBIDDEN,
     ("createWebhookEndpoint", "InvalidInput"): Case(["url"], {"url": "https://127.0.0.1/hook"}),
     ("createWebhookEndpoint", "Forbidden"): FORBIDDEN,
     ("createWebhookEndpoint", "UnknownEvent"): Case(["events"], {"events": ["no.event.v1"]}, known={"known": EVENTS}),

@@ -18,7 +18,7 @@ from graphql import (
 from engage.api.relay import global_id
 from engage.api.schema import build_schema
 from engage.base.ids import new_id
-from tests.api import corrections, hooks, previews
+from tests.api import corrections, hooks, keys, previews
 from tests.api.clients import Json
 from tests.api.conftest import Person, new_key
 from tests.api.ledger_inputs import LEDGER
@@ -138,6 +138,9 @@ VALID: dict[str, Callable[[Person], Json]] = {
         "afterPosition": 1,
     },
     "testWebhook": lambda _: {"id": hooks.endpoint_gid(hooks.PRESENT)},
+    "createApiKey": lambda _: keys.NEW,
+    "revokeApiKey": lambda _: {"id": keys.key_gid(keys.PRESENT)},
+    "revokeTokens": lambda _: keys.NOBODYS,
     **LEDGER,
 }
 

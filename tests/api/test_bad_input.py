@@ -17,7 +17,7 @@ from engage.base.actor import SYSTEM
 from engage.base.ids import new_id
 from engage.base.paging import encode_cursor
 from engage.domains.members import service as members
-from tests.api import hooks
+from tests.api import hooks, keys
 from tests.api.clients import MEDIA_TYPE, Answer, HttpClient, Json, read
 from tests.api.conftest import People, Person
 from tests.api.corrections import put_corrections
@@ -87,6 +87,7 @@ async def member(people: People) -> Person:
     await members.create_store(SYSTEM, program="default", code="corner", name="The corner shop")
     await put_jobs()
     await hooks.put_webhooks()
+    await keys.put_keys()
     await put_previews()
     await put_corrections()
     return await people.new(1000)

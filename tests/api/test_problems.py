@@ -18,6 +18,7 @@ from engage.base import db
 from engage.base.actor import SYSTEM
 from engage.base.errors import Refusal, Unauthenticated
 from engage.base.settings import settings
+from engage.domains.access import service as access
 from engage.domains.earning import bulk
 from engage.domains.earning import service as earning
 from engage.domains.ledger import service as ledger
@@ -28,7 +29,7 @@ from engage.domains.notifications import service as notifications
 from engage.domains.webhooks import service as webhooks
 from engage.outbox import service as outbox
 from engage.realtime.errors import GoingAway, SubscriptionEnded, TooManySubscribers, TooSlow
-from tests.api import hooks
+from tests.api import hooks, keys
 from tests.api.cases import CASES
 from tests.api.clients import HttpClient
 from tests.api.conftest import People, Person, new_key
@@ -72,6 +73,9 @@ COMMANDS: dict[str, Callable[..., Awaitable[object]]] = {
     "rotateWebhookSecret": webhooks.rotate_secret,
     "replayWebhook": webhooks.replay,
     "testWebhook": webhooks.send_test,
+    "createApiKey": access.create_key,
+    "revokeApiKey": access.revoke_key,
+    "revokeTokens": access.revoke_tokens,
 }
 
 
@@ -90,6 +94,7 @@ async def corner_shop(gateway: Gateway) -> None:
     await members.create_store(SYSTEM, program="default", code="corner", name="The corner shop")
     await put_jobs()
     await hooks.put_webhooks()
+    await keys.put_keys()
     await put_previews()
     await put_corrections()
 
@@ -122,6 +127,8 @@ async def test_each_problem_is_reached(
     case = CASES[name, problem]
     if problem == "TooManyWebhooks":
         monkeypatch.setattr(webhooks, "ENDPOINTS_MAX", case.known["limit"])
+    if problem == "TooManyApiKeys":
+        monkeypatch.setattr(access, "KEYS_MAX", case.known["limit"])
     await reach(http, people, member, name, problem, case)
 
 
@@ -227,6 +234,7 @@ def test_what_a_problem_tells_beside_its_sentence_is_typed() -> None:
         "MemberNotActive": {"state": "MemberState!"},
         "PreviewOutdated": {"inForce": "Int!"},
         "UnknownChannel": {"known": "[String!]!"},
+        "TooManyApiKeys": {"limit": "Int!"},
         "TooManyWebhooks": {"limit": "Int!"},
         "UnknownCurrency": {"known": "[String!]!"},
         "UnknownEvent": {"known": "[String!]!"},

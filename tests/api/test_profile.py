@@ -54,8 +54,13 @@ SPEND = """mutation ($input: SpendPointsInput!) { spendPoints(input: $input) {
     ... on SpendPointsPayload { balance { available pending held debt } position } } }"""
 
 
-NOT_OF_REQUESTS = ("typeinfo_tree", "set_config('jit'", "SELECT DISTINCT event FROM outbox_routes")
-"""The driver's own look at types, once for each connection; a look at routes, every few seconds in the background."""
+NOT_OF_REQUESTS = (
+    "typeinfo_tree",
+    "set_config('jit'",
+    "SELECT DISTINCT event FROM outbox_routes",
+    "FROM revocations",
+)
+"""The driver's own look at types, once for each connection; looks at routes and revocations in the background."""
 
 
 class Statements:

@@ -17,7 +17,7 @@ from engage.base.ids import new_id
 from engage.domains.members import service as members
 from engage.domains.notifications.service import add_message
 from engage.domains.notifications.types import MessageCode
-from tests.api import hooks
+from tests.api import hooks, keys
 from tests.api.clients import HttpClient, Json, socket
 from tests.api.conftest import People, Person, new_key
 from tests.api.corrections import BAD, GOOD, put_corrections
@@ -233,6 +233,17 @@ TABLE = dict(
         ),
         query("webhookEvents", SIGNED_IN, "{ webhookEvents }"),
         *(mutation(name, {ADMIN}, WEBHOOK_COMMANDS[name]) for name in WEBHOOK_COMMANDS),
+        query("apiKeys", {ADMIN}, "{ apiKeys(first: 2) { edges { node { name state } } } }"),
+        query(
+            "apiKey",
+            {ADMIN},
+            "query ($id: ID!) { apiKey(id: $id) { scopes lastUsedAt } }",
+            id=lambda _: keys.key_gid(keys.PRESENT),
+        ),
+        query("revocations", {ADMIN}, "{ revocations(first: 2) { edges { node { kind value } } } }"),
+        mutation("createApiKey", {ADMIN}, lambda _: keys.NEW),
+        mutation("revokeApiKey", {ADMIN}, lambda _: {"id": keys.key_gid(keys.PRESENT)}),
+        mutation("revokeTokens", {ADMIN}, lambda _: keys.NOBODYS),
     ]
 )
 
@@ -254,6 +265,7 @@ async def scene(people: People) -> Scene:
     await hooks.put_webhooks()
     await put_previews()
     await put_corrections()
+    await keys.put_keys()
     member, other = await people.new(100), await people.new(100)
     await members.create_store(SYSTEM, program="default", code="corner", name="The corner shop")
     message = await add_message(
@@ -305,6 +317,7 @@ async def test_who_may(http: HttpClient, scene: Scene, name: str, caller: str) -
     await hooks.put_webhooks()
     await put_previews()
     await put_corrections()
+    await keys.put_keys()
     await make_ready(name.removeprefix("Mutation."), scene.member)
     before = await everything()
     answer = await http.ask(operation.document, operation.variables(scene), token=scene.tokens[caller])

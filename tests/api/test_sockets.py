@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from engage.api import sockets
-from engage.base.actor import Role
-from tests.api.clients import DEADLINE_S, Refused, Socket, socket
+from engage.api.documents import sha256
+from engage.base.actor import Role, Scope
+from engage.base.crypto import issue_token
+from tests.api.clients import DEADLINE_S, Json, Operation, Refused, Socket, socket
 from tests.api.conftest import People, Person, give, new_key
 from tests.api.gateway import Gateway
 from tests.api.test_http import bad_tokens
@@ -229,6 +233,102 @@ async def test_there_is_a_limit_to_operations_at_once(gateway: Gateway, opened: 
     assert (await (await opened.start(CHANNELS)).data())["channels"]
 
 
+async def test_a_flood_of_messages_closes_its_socket_alone(gateway: Gateway, opened: Socket, member: Person) -> None:
+    async with socket(gateway.ws_url, member.token) as other:
+        watching = await other.start(WATCH, {"id": member.gid})
+        await watching.data()
+        with suppress(ConnectionClosed):
+            for _ in range(2 * sockets.MESSAGES_AT_ONCE):
+                await opened.send({"type": "ping"})
+        closed = await opened.end()
+        assert (closed.code, closed.reason) == (1008, "Too many messages")
+        await give(member.id, 1)
+        assert (await watching.data())["pointsChanged"]["balance"] == {"available": 101}
+
+
+async def test_ten_thousand_subscriptions_on_one_socket(gateway: Gateway, opened: Socket, member: Person) -> None:
+    """As many as there may be begin; the rest is refused, and the socket closed. Others do not notice."""
+    async with socket(gateway.ws_url, member.token) as other:
+        with suppress(ConnectionClosed):
+            for n in range(10_000):
+                payload = {"query": WATCH, "variables": {"id": member.gid}}
+                await opened.send({"type": "subscribe", "id": f"op-{n}", "payload": payload})
+        assert (await opened.end()).code == 1008
+        assert len((await (await other.start(CHANNELS)).data())["channels"]) == 8
+    await until(lambda: gateway.hub.subscribers == 0)
+
+
+def renewal(token: str) -> dict[str, object]:
+    return {"type": "ping", "payload": {"token": token}}
+
+
+async def test_a_socket_lives_on_with_a_new_token(
+    gateway: Gateway, member: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway.config, "jwt_leeway_s", 0)
+    short, long_ = (
+        gateway.token(Role.MEMBER, member.id, valid_for=timedelta(seconds=seconds)) for seconds in (2, 3600)
+    )
+    async with socket(gateway.ws_url, short) as one:
+        watching = await one.start(WATCH, {"id": member.gid})
+        await watching.data()
+        await one.send(renewal(long_))
+        assert await one.other() == {"type": "pong"}
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(3):
+                await one.end()
+        await give(member.id, 1)
+        assert (await watching.data())["pointsChanged"]["balance"] == {"available": 101}
+
+
+@pytest.mark.parametrize("what", ["bad", "of another", "of another role", "with fewer scopes"])
+async def test_a_token_that_will_not_do_closes_the_socket(
+    gateway: Gateway, people: People, member: Person, what: str
+) -> None:
+    other = await people.new()
+    subject, hour = str(member.id), timedelta(hours=1)
+    token = {
+        "bad": member.token[:-4] + "AAAA",
+        "of another": other.token,
+        "of another role": issue_token(gateway.config, Role.STAFF, subject=subject, valid_for=hour),
+        "with fewer scopes": issue_token(
+            gateway.config,
+            Role.MEMBER,
+            subject=subject,
+            member_id=member.id,
+            scopes=[Scope.POINTS_READ],
+            valid_for=hour,
+        ),
+    }[what]
+    async with socket(gateway.ws_url, member.token) as one:
+        await one.send(renewal(token))
+        assert (await one.end()).code == 4403
+
+
+async def test_a_document_comes_by_its_hash(opened: Socket) -> None:
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": sha256(CHANNELS)}}
+    unknown = await _start(opened, {"extensions": extensions})
+    with pytest.raises(Refused) as refused:
+        await unknown.next()
+    assert refused.value.errors[0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+    for payload in ({"query": CHANNELS, "extensions": extensions}, {"extensions": extensions}):
+        assert len((await (await _start(opened, payload)).data())["channels"]) == 8
+    wrongs: list[Json] = [{"documentId": 5}, {"extensions": []}, {"extensions": {"persistedQuery": {}}}]
+    for wrong in wrongs:
+        with pytest.raises(Refused) as refused:
+            await (await _start(opened, wrong)).next()
+        assert refused.value.errors[0]["extensions"]["code"] == "BAD_REQUEST"
+
+
+async def _start(one: Socket, payload: Json) -> Operation:
+    operation = await one.start("{ __typename }")
+    await operation.data()
+    await operation.completion()
+    operation.completed = False
+    await one.send({"type": "subscribe", "id": operation.name, "payload": payload})
+    return operation
+
+
 async def test_a_socket_is_closed_when_its_token_expires(
     gateway: Gateway, member: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,5 +338,5 @@ async def test_a_socket_is_closed_when_its_token_expires(
         watching = await one.start(WATCH, {"id": member.gid})
         await watching.data()
         closed = await one.end()
-    assert (closed.code, closed.reason) == (4403, "The token has expired")
+    assert (closed.code, closed.reason) == (4403, "The token has expired; get a new one.")
     await until(lambda: gateway.hub.subscribers == 0)

@@ -65,7 +65,7 @@ async def test_a_token_of_the_provider_holds(
     provider.add("one", algorithm)
     token = provider.token(config, "one", named=named)
     for _ in range(3):
-        actor, _ = await bearers.read(token)
+        actor = (await bearers.read(token)).actor
         assert (actor.id, actor.role) == ("till-7", Role.STAFF)
     assert provider.asked == 1
 
@@ -190,7 +190,7 @@ async def test_what_looks_like_a_token_of_the_provider_and_is_none(
         await refused(bearers, token)
     with pytest.raises(Unauthenticated, match="expired"):
         await bearers.read(provider.token(config, "one", exp=int(claims["iat"]) - 3600))
-    assert (await bearers.read(good))[0].id == "till-7"
+    assert (await bearers.read(good)).actor.id == "till-7"
 
 
 async def test_the_secret_and_the_provider_serve_side_by_side(provider: Provider) -> None:
@@ -199,8 +199,8 @@ async def test_the_secret_and_the_provider_serve_side_by_side(provider: Provider
     provider.add("one")
     both = Bearers(config)
     claims = jwt.decode(provider.token(config, "one"), options={"verify_signature": False})
-    assert (await both.read(jwt.encode(claims | {"sub": "ours"}, secret, "HS256")))[0].id == "ours"
-    assert (await both.read(provider.token(config, "one")))[0].id == "till-7"
+    assert (await both.read(jwt.encode(claims | {"sub": "ours"}, secret, "HS256"))).actor.id == "ours"
+    assert (await both.read(provider.token(config, "one"))).actor.id == "till-7"
     await both.close()
 
 

@@ -114,11 +114,12 @@ def test_tokens(config: Settings, role: Role) -> None:
     given = ["--member", global_id("Member", member)] if role is Role.MEMBER else ["--subject", "till-7"]
     done = typed("token", "--role", role.lower(), "--hours", "0.5", *given, **env(config))
     assert done.returncode == 0, done.stderr
-    actor, until = read_token(config, done.stdout.strip())
+    grant = read_token(config, done.stdout.strip())
+    actor = grant.actor
     assert actor.role is role
     assert actor.member_id == (member if role is Role.MEMBER else None)
     assert actor.id == (f"member:{member}" if role is Role.MEMBER else "till-7")
-    assert until.tzinfo
+    assert grant.holds_until.tzinfo
 
 
 def test_a_token_made_beside_a_running_engage_works_there(dev: Dev) -> None:

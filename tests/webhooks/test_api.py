@@ -139,4 +139,4 @@ async def test_no_field_shows_a_secret_again(gateway: Gateway) -> None:
             for field in one["fields"] or []
             if field["name"] == "secret"
         }
-    assert showing == {"CreateWebhookEndpointPayload", "RotateWebhookSecretPayload"}
+    assert showing == {"CreateWebhookEndpointPayload", "RotateWebhookSecretPayload", "CreateApiKeyPayload"}

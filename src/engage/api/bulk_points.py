@@ -196,7 +196,7 @@ class BulkPointsMutation:
     @mutation(
         "Give points to many members or correct their balances, by a job; each row has its own outcome, and what "
         "is refused is a result of the job. Corrections of more points than the program's policy lets one person "
-        "move wait for approveBulkPoints. Roles: STAFF, ADMIN, SERVICE."
+        "move wait for approveBulkPoints. Roles: STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def request_bulk_points(
         self,
@@ -218,6 +218,7 @@ class BulkPointsMutation:
 
     @mutation(
         "Let a bulk correction that waits begin. Not by the person who asked for it. Roles: STAFF, ADMIN, SERVICE."
+        " Scope: points:write."
     )
     async def approve_bulk_points(
         self,
@@ -228,7 +229,10 @@ class BulkPointsMutation:
         done = await bulk.approve_bulk_points(context_of(info).actor, job_id=local_id("Job", data.id, path=["id"]))
         return ApproveBulkPointsPayload(correction=_correction(done))
 
-    @mutation("Turn down a bulk correction that waits; its job is cancelled. Roles: STAFF, ADMIN, SERVICE.")
+    @mutation(
+        "Turn down a bulk correction that waits; its job is cancelled. Roles: STAFF, ADMIN, SERVICE."
+        " Scope: points:write."
+    )
     async def reject_bulk_points(
         self,
         info: Info,

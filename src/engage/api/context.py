@@ -10,10 +10,10 @@ from uuid import UUID
 
 from strawberry.types import Info
 
-from engage.api.documents import Documents
 from engage.base import clock
 from engage.base.actor import Actor
 from engage.base.errors import Unauthenticated
+from engage.base.grants import Grant
 from engage.base.ids import new_id
 from engage.base.readings import Fetch, Reading, fetch_together
 from engage.base.settings import Settings
@@ -80,39 +80,33 @@ async def _read(wanted: dict[Call, dict[UUID, asyncio.Future[Any]]]) -> None:
 class Context:
     """One operation's surroundings. A socket makes a fresh one for each operation and for each event.
 
-    `holds_until` is when the caller's token ends. `deadline` is the moment, on the event loop's clock, at which a
-    command of the operation is given up. `now` is that of all its reads which are to agree, and so can be read
-    together. `documents` are what a socket looks its operations up in.
+    `grant` is what the caller came with. `deadline` is the moment, on the event loop's clock, at which a command of
+    the operation is given up. `now` is that of all its reads which are to agree, and so can be read together.
     """
 
-    caller: Actor | None
+    grant: Grant | None
     hub: Hub
     config: Settings
     deadline: float | None = None
-    holds_until: datetime | None = None
-    documents: Documents | None = None
     request_id: str = field(default_factory=lambda: str(new_id()))
     together: Together = field(default_factory=Together)
     now: datetime = field(default_factory=clock.now)
 
     @property
+    def caller(self) -> Actor | None:
+        """Who calls; None for one who came without a token."""
+        return None if self.grant is None else self.grant.actor
+
+    @property
     def actor(self) -> Actor:
         """Who calls. Raises Unauthenticated where no token came."""
-        if self.caller is None:
+        if self.grant is None:
             raise Unauthenticated("This takes a token: send the header Authorization: Bearer <token>.")
-        return self.caller
-
-    def holds_s(self) -> float | None:
-        """For how many seconds the caller's token is still accepted; None without one."""
-        if self.holds_until is None:
-            return None
-        return max(0.0, (self.holds_until - clock.now()).total_seconds()) + self.config.jwt_leeway_s
+        return self.grant.actor
 
     def fresh(self) -> Context:
         """The same caller and request with a loader of its own."""
-        return Context(
-            self.caller, self.hub, self.config, self.deadline, self.holds_until, self.documents, self.request_id
-        )
+        return Context(self.grant, self.hub, self.config, self.deadline, self.request_id)
 
 
 def context_of(info: Info) -> Context:

@@ -110,7 +110,7 @@ class EarningMutation:
 
     @mutation(
         "Put an order on file and give its points at once. The same order again answers as the first "
-        "time. Roles: STAFF, ADMIN, SERVICE."
+        "time. Roles: STAFF, ADMIN, SERVICE. Scope: purchases:write."
     )
     async def record_purchase(
         self,

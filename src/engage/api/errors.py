@@ -32,6 +32,7 @@ from engage.api.problems import (
     PreviewOutdated,
     Problem,
     ProblemCode,
+    TooManyApiKeys,
     TooManyWebhooks,
     UnknownChannel,
     UnknownCurrency,
@@ -43,6 +44,7 @@ from engage.api.problems import (
 from engage.base import db
 from engage.base import errors as base_errors
 from engage.base.errors import Refusal, Unavailable
+from engage.domains.access import errors as access_errors
 from engage.domains.ledger.policy import errors as policy_errors
 from engage.domains.members import errors as members_errors
 from engage.domains.purchases import errors as purchases_errors
@@ -74,6 +76,7 @@ __all__ = [
     "Problem",
     "ProblemCode",
     "SecondPersonNeeded",
+    "TooManyApiKeys",
     "TooManyWebhooks",
     "UnknownChannel",
     "UnknownCurrency",
@@ -102,6 +105,7 @@ PROBLEMS: dict[type[Refusal], type[Problem]] = {
     purchases_errors.UnknownStore: UnknownStore,
     purchases_errors.OrderConflict: OrderConflict,
     policy_errors.PreviewOutdated: PreviewOutdated,
+    access_errors.TooManyApiKeys: TooManyApiKeys,
     webhooks_errors.UnknownEvent: UnknownEvent,
     webhooks_errors.TooManyWebhooks: TooManyWebhooks,
     webhooks_errors.WebhookDisabled: WebhookDisabled,

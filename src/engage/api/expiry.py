@@ -130,7 +130,7 @@ class ExpiryMutation:
 
     @mutation(
         "Show what a published version would do to the points that are there; they keep their ends until "
-        "applyExpiryChange. Ends that were given by hand stay. Role: ADMIN."
+        "applyExpiryChange. Ends that were given by hand stay. Role: ADMIN. Scope: programs:write."
     )
     async def preview_expiry_change(
         self,
@@ -147,7 +147,10 @@ class ExpiryMutation:
             outlook=_outlook(made.outlook),
         )
 
-    @mutation("Have done what a preview has shown, by a job. Repeated, it answers the same job. Role: ADMIN.")
+    @mutation(
+        "Have done what a preview has shown, by a job. Repeated, it answers the same job. Role: ADMIN."
+        " Scope: programs:write."
+    )
     async def apply_expiry_change(
         self,
         info: Info,

@@ -6,7 +6,7 @@ small one of our own: POST for all, GET for queries alone, and for subscriptions
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -21,11 +21,11 @@ from engage.api.documents import Documents
 from engage.api.errors import formatted
 from engage.api.requests import READING, BadRequestError, read_request
 from engage.api.schema import Faulty, Schema
-from engage.base import crypto
-from engage.base.bearers import Bearers
 from engage.base.errors import Refusal, Unauthenticated, Unavailable
+from engage.base.grants import Grant
 from engage.base.ids import new_id
 from engage.base.settings import Settings
+from engage.domains.access.gate import Gate
 from engage.realtime.hub import Hub
 
 MEDIA_TYPE = "application/graphql-response+json"
@@ -39,10 +39,10 @@ class GraphQLOverHTTP:
     """The endpoint. `hub` is asked for at each request, since it lives as long as the lifespan."""
 
     def __init__(
-        self, schema: Schema, config: Settings, hub: Callable[[], Hub], documents: Documents, bearers: Bearers
+        self, schema: Schema, config: Settings, hub: Callable[[], Hub], documents: Documents, gate: Gate
     ) -> None:
         self.schema = schema
-        self.bearers = bearers
+        self.gate = gate
         self.documents = documents
         self.config = config
         self.hub = hub
@@ -86,8 +86,7 @@ class GraphQLOverHTTP:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("Send the header Authorization: Bearer <token>.")
-        actor, holds_until = await self.bearers.read(token.strip())
-        return Context(actor, self.hub(), self.config, holds_until=holds_until)
+        return Context(await self.gate.admit(token.strip()), self.hub(), self.config)
 
     async def _respond(self, request: Request, accepts: str) -> tuple[int, dict[str, Any]] | StreamingResponse:
         """Status and body of an answer, or the stream of all answers where that was asked for."""
@@ -109,13 +108,22 @@ class GraphQLOverHTTP:
         if errors := self.schema.refused(asked.variables):
             return 400, {"errors": [formatted(error, context.request_id) for error in errors]}
         if streamed:
-            last = _errors(crypto.EXPIRED, Unauthenticated.code)
             answers = self.schema.answers(operation, asked.variables, context)
-            return sse.event_stream(answers, holds_s=context.holds_s(), last=last)
+            return sse.event_stream(answers, self._over(context.grant))
         result = await self.schema.run(operation, asked.variables, context)
         if result["data"] is None and _is_request_error(result):
             return 400, {"errors": result["errors"]}
         return 200, result
+
+    def _over(self, grant: Grant | None) -> Callable[[], Awaitable[dict[str, Any]]] | None:
+        """What waits until a caller's grant holds no longer, and says so."""
+        if grant is None:
+            return None
+
+        async def over() -> dict[str, Any]:
+            return _errors(await self.gate.over(grant), Unauthenticated.code)
+
+        return over
 
     def _graphiql(self) -> Response:
         if not self.config.development:

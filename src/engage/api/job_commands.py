@@ -144,7 +144,10 @@ CancelJobResult = Annotated[
 class JobsMutation:
     """Commands about promised work."""
 
-    @mutation("Have work that waits or is dead tried again now, its attempts counted anew; all or none. Role: ADMIN.")
+    @mutation(
+        "Have work that waits or is dead tried again now, its attempts counted anew; all or none. Role: ADMIN."
+        " Scope: jobs:write."
+    )
     async def retry_jobs(
         self,
         info: Info,
@@ -156,7 +159,7 @@ class JobsMutation:
         found = await queries.find_records(retried)
         return RetryJobsPayload(jobs=[job_node(found[one]) for one in retried if one in found])
 
-    @mutation("Have all dead work of a kind tried again now. Role: ADMIN.")
+    @mutation("Have all dead work of a kind tried again now. Role: ADMIN. Scope: jobs:write.")
     async def retry_dead_jobs(
         self,
         info: Info,
@@ -166,7 +169,7 @@ class JobsMutation:
         retried = await service.retry_dead(context_of(info).actor, data.kind, data.target)
         return RetryDeadJobsPayload(name=data.kind, retried=retried)
 
-    @mutation("Forget all dead work of a kind: it will never be done. Role: ADMIN.")
+    @mutation("Forget all dead work of a kind: it will never be done. Role: ADMIN. Scope: jobs:write.")
     async def discard_dead_jobs(
         self,
         info: Info,
@@ -176,7 +179,7 @@ class JobsMutation:
         discarded = await service.discard_dead(context_of(info).actor, data.kind, data.target)
         return DiscardDeadJobsPayload(name=data.kind, discarded=discarded)
 
-    @mutation("Have nothing of a kind begun any more; what is at work ends as usual. Role: ADMIN.")
+    @mutation("Have nothing of a kind begun any more; what is at work ends as usual. Role: ADMIN. Scope: jobs:write.")
     async def pause_job_kind(
         self,
         info: Info,
@@ -186,7 +189,9 @@ class JobsMutation:
         await service.pause_kind(context_of(info).actor, data.kind, data.target)
         return PauseJobKindPayload(name=data.kind)
 
-    @mutation("Have a kind that was paused, or held back since it fails, carried out again. Role: ADMIN.")
+    @mutation(
+        "Have a kind that was paused, or held back since it fails, carried out again. Role: ADMIN. Scope: jobs:write."
+    )
     async def resume_job_kind(
         self,
         info: Info,
@@ -198,7 +203,7 @@ class JobsMutation:
 
     @mutation(
         "Cancel work: at once, or a job that is at work at its next step. What its steps have committed stays. "
-        "Role: ADMIN."
+        "Role: ADMIN. Scope: jobs:write."
     )
     async def cancel_job(
         self,

@@ -61,7 +61,7 @@ class LifecycleMutation:
 
     @mutation(
         "Let no points go from a member, at once; earnings still arrive, expiry and deadlines stand still. "
-        "Repeated, it answers the same. Roles: STAFF, ADMIN, SERVICE."
+        "Repeated, it answers the same. Roles: STAFF, ADMIN, SERVICE. Scope: members:write."
     )
     async def freeze_member(
         self,
@@ -78,7 +78,7 @@ class LifecycleMutation:
 
     @mutation(
         "End a freeze: points move again, and what would have expired meanwhile has as much longer. "
-        "Repeated, it answers the same. Roles: STAFF, ADMIN, SERVICE."
+        "Repeated, it answers the same. Roles: STAFF, ADMIN, SERVICE. Scope: members:write."
     )
     async def thaw_member(
         self,

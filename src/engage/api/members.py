@@ -269,6 +269,7 @@ class MembersMutation:
 
     @mutation(
         "Register a person under their identities. Repeated, it answers IDENTITY_TAKEN. Roles: STAFF, ADMIN, SERVICE."
+        " Scope: members:write."
     )
     async def register_member(
         self,

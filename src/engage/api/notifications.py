@@ -68,7 +68,7 @@ MarkMessagesReadResult = Annotated[
 class NotificationsMutation:
     """Commands of the inbox."""
 
-    @mutation("Mark messages as read. Roles: the member, STAFF, ADMIN, SERVICE.")
+    @mutation("Mark messages as read. Roles: the member, STAFF, ADMIN, SERVICE. Scope: members:write.")
     async def mark_messages_read(
         self,
         info: Info,

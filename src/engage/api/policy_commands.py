@@ -104,7 +104,7 @@ def _terms(given: PointsPolicyInput) -> plain.PolicyTerms:
 class PoliciesMutation:
     """Commands of policies."""
 
-    @mutation("Publish the next version of a program's points policy. Role: ADMIN.")
+    @mutation("Publish the next version of a program's points policy. Role: ADMIN. Scope: programs:write.")
     async def publish_points_policy(
         self,
         info: Info,

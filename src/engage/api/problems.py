@@ -48,6 +48,7 @@ class ProblemCode(Enum):
     UNKNOWN_EVENT = "UNKNOWN_EVENT"
     TOO_MANY_WEBHOOKS = "TOO_MANY_WEBHOOKS"
     WEBHOOK_DISABLED = "WEBHOOK_DISABLED"
+    TOO_MANY_API_KEYS = "TOO_MANY_API_KEYS"
     PREVIEW_OUTDATED = "PREVIEW_OUTDATED"
     JOB_NOT_RETRYABLE = "JOB_NOT_RETRYABLE"
     JOB_NOT_CANCELLABLE = "JOB_NOT_CANCELLABLE"
@@ -162,6 +163,13 @@ class UnknownEvent(Problem):
 @strawberry.type(description="There are as many webhook endpoints as there may be.")
 class TooManyWebhooks(Problem):
     """See engage.domains.webhooks.errors."""
+
+    limit: int = strawberry.field(description="How many there may be.")
+
+
+@strawberry.type(description="There are as many API keys as there may be.")
+class TooManyApiKeys(Problem):
+    """See engage.domains.access.errors."""
 
     limit: int = strawberry.field(description="How many there may be.")
 

@@ -217,7 +217,7 @@ CreateChannelResult = Annotated[
 class ProgramsMutation:
     """Commands of the organisation."""
 
-    @mutation("Set up a program. Role: ADMIN.")
+    @mutation("Set up a program. Role: ADMIN. Scope: programs:write.")
     async def create_program(
         self,
         info: Info,
@@ -235,7 +235,7 @@ class ProgramsMutation:
         )
         return CreateProgramPayload(program=_program(record))
 
-    @mutation("Add a store to a program. Role: ADMIN.")
+    @mutation("Add a store to a program. Role: ADMIN. Scope: programs:write.")
     async def create_store(
         self,
         info: Info,
@@ -247,7 +247,7 @@ class ProgramsMutation:
         )
         return CreateStorePayload(store=_place("Store", made))
 
-    @mutation("Add a channel to the organisation. Role: ADMIN.")
+    @mutation("Add a channel to the organisation. Role: ADMIN. Scope: programs:write.")
     async def create_channel(
         self,
         info: Info,

@@ -34,6 +34,8 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from engage.api import limits
+from engage.api.access import AccessQuery
+from engage.api.access_commands import AccessMutation
 from engage.api.bulk_points import BulkPointsMutation, BulkPointsQuery
 from engage.api.compiler import CompiledOperation, compile_event, compile_operation
 from engage.api.context import Context
@@ -57,7 +59,7 @@ from engage.api.statements import StatementsQuery
 from engage.api.value import ValueQuery
 from engage.api.webhook_commands import WebhooksMutation
 from engage.api.webhooks import WebhooksQuery
-from engage.base.errors import OutcomeUnknown, Refusal
+from engage.base.errors import OutcomeUnknown
 from engage.base.metrics import REGISTRY
 
 DOCUMENTS_KEPT = 500
@@ -255,7 +257,7 @@ class Schema(strawberry.Schema):
     async def _answers(
         self, query: str, variables: dict[str, Any] | None, context: Context, name: str | None
     ) -> AsyncGenerator[ExecutionResult, None]:
-        operation = await self._known(query, name, context)
+        operation = self.prepare(query, name, introspection=context.config.development)
         errors = operation.errors if isinstance(operation, Faulty) else self.refused(variables)
         if errors or isinstance(operation, Faulty):
             shown: list[GraphQLError] = [_ShownError(formatted(error, context.request_id)) for error in errors]
@@ -263,15 +265,6 @@ class Schema(strawberry.Schema):
             return
         async for one in self.answers(operation, variables, context):
             yield _library_result(one)
-
-    async def _known(self, query: str, name: str | None, context: Context) -> Operation | Faulty:
-        """The operation of a document that may run here."""
-        try:
-            if context.documents is not None:
-                query = await context.documents.find(query, None, None)
-        except Refusal as error:
-            return Faulty([_located(error)])
-        return self.prepare(query, name, introspection=context.config.development)
 
 
 def _located(error: Exception) -> GraphQLError:
@@ -324,6 +317,7 @@ Query = _root(
     BulkPointsQuery,
     JobsQuery,
     WebhooksQuery,
+    AccessQuery,
 )
 Mutation = _root(
     "Mutation",
@@ -339,6 +333,7 @@ Mutation = _root(
     NotificationsMutation,
     JobsMutation,
     WebhooksMutation,
+    AccessMutation,
 )
 Subscription = _root(
     "Subscription",

@@ -1,7 +1,8 @@
 """GraphQL over websockets (the protocol graphql-transport-ws), for subscriptions and all else.
 
-The protocol is the library's; ours are the token in `connection_init`, the limits, that messages of another shape
-than the protocol's close the socket, and that it is closed when the token that it was opened with has expired.
+The protocol is the library's; ours are the token in `connection_init` and its renewal in `ping`, documents that come
+by a hash or an id, the limits, that messages of another shape than the protocol's close the socket, and that it is
+closed when the token that it was opened with has expired or was revoked.
 """
 
 from __future__ import annotations
@@ -17,36 +18,50 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, PingMessage, SubscribeMessage
 
 from engage.api.browsers import allowed_origins
 from engage.api.context import Context
 from engage.api.documents import Documents
-from engage.api.schema import Schema
-from engage.base.bearers import Bearers
-from engage.base.errors import Unauthenticated, Unavailable
+from engage.api.requests import Asked, BadRequestError, checked
+from engage.api.schema import Faulty, Schema
+from engage.base.errors import Refusal, Unauthenticated, Unavailable
+from engage.base.grants import Grant
 from engage.base.settings import Settings
+from engage.domains.access.gate import Gate
 from engage.realtime.hub import Hub
 
 INIT_TIMEOUT = timedelta(seconds=10)
 OPERATIONS_MAX = 100
-CLOSE_TOKEN_EXPIRED = 4403
+MESSAGES_AT_ONCE = 1_000
+MESSAGES_A_SECOND = 100
+"""What a socket may send in the long run; a thousand at once when it begins, or was quiet."""
+
+CLOSE_NOT_ACCEPTED = 4403
 CLOSE_TRY_LATER = 1013
+CLOSE_FLOOD = 1008
 
 
 class SocketContext(Context):
     """The surroundings of one socket: who it is becomes known with `connection_init`."""
 
-    def __init__(self, hub: Hub, config: Settings, documents: Documents, socket: WebSocket) -> None:
-        super().__init__(None, hub, config, documents=documents)
+    def __init__(self, hub: Hub, config: Settings, socket: WebSocket) -> None:
+        super().__init__(None, hub, config)
         self.connection_params: dict[str, Any] = {}
         self.socket = socket
-        self.timer: asyncio.Task[None] | None = None
+        self.ending: asyncio.Task[None] | None = None
 
-    def close_when_expired(self) -> None:
-        """Close the socket when the caller's token ends."""
-        seconds = self.holds_s()
-        if seconds is not None:
-            self.timer = asyncio.create_task(_close_later(self.socket, seconds))
+    def hold(self, grant: Grant, gate: Gate) -> None:
+        """Let the socket live as long as the grant."""
+        self.grant = grant
+        self.let_go()
+        self.ending = asyncio.create_task(_close_when_over(self.socket, grant, gate))
+
+    def let_go(self) -> None:
+        """Wait no longer for the grant's end."""
+        if self.ending is not None:
+            self.ending.cancel()
 
 
 class QuietAdapter(ASGIWebSocketAdapter):
@@ -65,13 +80,81 @@ class QuietAdapter(ASGIWebSocketAdapter):
         await _close(self.ws, code, reason)
 
 
+class Handler(BaseGraphQLTransportWSHandler[Context, None]):
+    """What the protocol leaves to us: renewal of the token, documents by hash or id, and how much may be sent."""
+
+    view: GraphQLOverWebSocket
+    context: SocketContext
+    schema: Schema
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- the library's own
+        super().__init__(*args, **kwargs)
+        self._allowed = float(MESSAGES_AT_ONCE)
+        self._counted_at = asyncio.get_running_loop().time()
+
+    async def handle_message(self, message: Message) -> None:
+        """Take a message, unless there are too many of them."""
+        now = asyncio.get_running_loop().time()
+        gained = (now - self._counted_at) * MESSAGES_A_SECOND
+        self._allowed, self._counted_at = min(MESSAGES_AT_ONCE, self._allowed + gained) - 1, now
+        if self._allowed < 0:
+            await self.websocket.close(CLOSE_FLOOD, "Too many messages")
+            return
+        await super().handle_message(message)
+
+    async def handle_ping(self, message: PingMessage) -> None:
+        """Answer; a token in the payload takes the place of the one that the socket has."""
+        token = _token(message.get("payload") or {})
+        if token is not None and self.connection_acknowledged and not await self._renew(token):
+            return
+        await super().handle_ping(message)
+
+    async def _renew(self, token: str) -> bool:
+        """Whether it is good, and says the same of the caller as the one before; if not, the socket is closed."""
+        try:
+            grant = await self.view.gate.admit(token)
+        except Unavailable:
+            await self.websocket.close(CLOSE_TRY_LATER, "engage cannot answer right now")
+            return False
+        except Unauthenticated:
+            await self.websocket.close(CLOSE_NOT_ACCEPTED, "Forbidden")
+            return False
+        if grant.actor != self.context.caller:
+            await self.websocket.close(CLOSE_NOT_ACCEPTED, "This token is another's: open a socket with it")
+            return False
+        self.context.hold(grant, self.view.gate)
+        return True
+
+    async def handle_subscribe(self, message: SubscribeMessage) -> None:
+        """Begin an operation, whose document may come by a hash or an id."""
+        payload: dict[str, Any] = dict(message["payload"])
+        if self.connection_acknowledged:
+            try:
+                payload["query"] = await self._document(checked(payload))
+            except (BadRequestError, Refusal) as error:
+                shown = {"message": error.message, "extensions": {"code": error.code}}
+                await self.websocket.send_json({"id": message["id"], "type": "error", "payload": [shown]})
+                return
+        await super().handle_subscribe({**message, "payload": payload})  # type: ignore[typeddict-item]
+
+    async def _document(self, asked: Asked) -> str:
+        documents = self.view.documents
+        query = await documents.find(asked.query, asked.document_id, asked.digest)
+        if asked.digest is not None and asked.query is not None:
+            known = self.schema.prepare(query, asked.name, introspection=self.view.config.development)
+            if not isinstance(known, Faulty):
+                await documents.keep(query, asked.digest)
+        return query
+
+
 class GraphQLOverWebSocket(GraphQL[Context, None]):
     """The socket endpoint. `hub` is asked for at each socket, since it lives as long as the lifespan."""
 
     websocket_adapter_class = QuietAdapter
+    graphql_transport_ws_handler_class = Handler
 
     def __init__(
-        self, schema: Schema, config: Settings, hub: Callable[[], Hub], documents: Documents, bearers: Bearers
+        self, schema: Schema, config: Settings, hub: Callable[[], Hub], documents: Documents, gate: Gate
     ) -> None:
         super().__init__(
             schema,
@@ -84,17 +167,16 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
         self.config = config
         self.hub = hub
         self.documents = documents
-        self.bearers = bearers
+        self.gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket."""
         socket = WebSocket(scope, receive, send)
-        context = SocketContext(self.hub(), self.config, self.documents, socket)
+        context = SocketContext(self.hub(), self.config, socket)
         try:
             await self.run(socket, context=context)
         finally:
-            if context.timer is not None:
-                context.timer.cancel()
+            context.let_go()
 
     async def on_ws_connect(self, context: Context) -> dict[str, object]:
         """Take the token from `connection_init`: {"token": "…"} or {"Authorization": "Bearer …"}."""
@@ -103,13 +185,13 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
         token = _token(context.connection_params)
         if token is not None:
             try:
-                context.caller, context.holds_until = await self.bearers.read(token)
+                grant = await self.gate.admit(token)
             except Unavailable as error:
                 await _close(context.socket, CLOSE_TRY_LATER, "engage cannot answer right now")
                 raise ConnectionRejectionError from error
             except Unauthenticated as error:
                 raise ConnectionRejectionError from error
-            context.close_when_expired()
+            context.hold(grant, self.gate)
         return {}
 
     def encode_json(self, data: object) -> str:
@@ -140,7 +222,7 @@ def _is_message(message: object) -> bool:
         return isinstance(payload, dict | None)
     return (
         isinstance(payload, dict)
-        and isinstance(payload.get("query"), str)
+        and (isinstance(payload.get("query"), str) or "documentId" in payload or "extensions" in payload)
         and isinstance(payload.get("variables"), dict | None)
         and isinstance(payload.get("operationName"), str | None)
     )
@@ -151,12 +233,11 @@ async def _close(socket: WebSocket, code: int, reason: str) -> None:
         await socket.close(code, reason)
 
 
-async def _close_later(socket: WebSocket, seconds: float) -> None:
-    await asyncio.sleep(seconds)
-    await _close(socket, CLOSE_TOKEN_EXPIRED, "The token has expired")
+async def _close_when_over(socket: WebSocket, grant: Grant, gate: Gate) -> None:
+    await _close(socket, CLOSE_NOT_ACCEPTED, await gate.over(grant))
 
 
-def _token(params: dict[str, Any]) -> str | None:
+def _token(params: Mapping[str, Any]) -> str | None:
     token = params.get("token")
     if isinstance(token, str):
         return token

@@ -7,7 +7,7 @@ the connection, and tell us of clients that are gone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -21,36 +21,47 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the second
 Answer = dict[str, Any]
 
 
-def event_stream(answers: AsyncGenerator[Answer], *, holds_s: float | None, last: Answer) -> StreamingResponse:
-    """The response that gives all answers; after `holds_s` seconds it gives `last` and ends."""
-    return StreamingResponse(_events(answers, holds_s, last), headers=HEADERS, media_type=MEDIA_TYPE)
+def event_stream(answers: AsyncGenerator[Answer], over: Callable[[], Awaitable[Answer]] | None) -> StreamingResponse:
+    """The response that gives all answers. When `over` answers, what it says is the last, and the stream ends."""
+    return StreamingResponse(_events(answers, over), headers=HEADERS, media_type=MEDIA_TYPE)
 
 
-async def _events(answers: AsyncGenerator[Answer], holds_s: float | None, last: Answer) -> AsyncIterator[bytes]:
-    loop = asyncio.get_running_loop()
-    ends = float("inf") if holds_s is None else loop.time() + holds_s
+async def _events(
+    answers: AsyncGenerator[Answer], over: Callable[[], Awaitable[Answer]] | None
+) -> AsyncIterator[bytes]:
     queue: asyncio.Queue[Answer | None] = asyncio.Queue(maxsize=1)
     producer = asyncio.create_task(_produce(answers, queue))
+    tasks = [producer, *([] if over is None else [asyncio.create_task(_end(over, producer, queue))])]
     yield b":\n\n"
     try:
         while True:
-            left = ends - loop.time()
             try:
-                async with asyncio.timeout(max(0.0, min(left, KEEP_ALIVE_S))):
+                async with asyncio.timeout(KEEP_ALIVE_S):
                     answer = await queue.get()
             except TimeoutError:
-                if left > KEEP_ALIVE_S:
-                    yield b":\n\n"
-                    continue
-                yield _event("next", last)
-                break
+                yield b":\n\n"
+                continue
             if answer is None:
                 break
             yield _event("next", answer)
         yield _event("complete", None)
     finally:
-        producer.cancel()
-        await asyncio.wait([producer])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _end(
+    over: Callable[[], Awaitable[Answer]], producer: asyncio.Task[None], queue: asyncio.Queue[Answer | None]
+) -> None:
+    """Once it is over, let nothing more out than that."""
+    last = await over()
+    producer.cancel()
+    await asyncio.wait([producer])
+    while not queue.empty():
+        queue.get_nowait()
+    await queue.put(last)
+    await queue.put(None)
 
 
 async def _produce(answers: AsyncGenerator[Answer], queue: asyncio.Queue[Answer | None]) -> None:

@@ -201,7 +201,7 @@ async def _shown(actor: Actor, record: WebhookRecord) -> WebhookEndpoint:
 class WebhooksMutation:
     """Commands of webhooks."""
 
-    @mutation("Have an address told what happens from now on. Role: ADMIN.")
+    @mutation("Have an address told what happens from now on. Role: ADMIN. Scope: webhooks:write.")
     async def create_webhook_endpoint(
         self,
         info: Info,
@@ -212,7 +212,7 @@ class WebhooksMutation:
         made = await service.create_endpoint(actor, url=data.url, events=data.events, description=data.description)
         return CreateWebhookEndpointPayload(endpoint=await _shown(actor, made.endpoint), secret=made.secret)
 
-    @mutation("Change an endpoint's address, events or description. Role: ADMIN.")
+    @mutation("Change an endpoint's address, events or description. Role: ADMIN. Scope: webhooks:write.")
     async def update_webhook_endpoint(
         self,
         info: Info,
@@ -229,7 +229,7 @@ class WebhooksMutation:
         )
         return UpdateWebhookEndpointPayload(endpoint=await _shown(actor, record))
 
-    @mutation("Have what happens wait, in order, until the endpoint is resumed. Role: ADMIN.")
+    @mutation("Have what happens wait, in order, until the endpoint is resumed. Role: ADMIN. Scope: webhooks:write.")
     async def pause_webhook_endpoint(
         self,
         info: Info,
@@ -240,7 +240,10 @@ class WebhooksMutation:
         record = await service.pause_endpoint(actor, local_id(KIND, data.id, path=["id"]))
         return PauseWebhookEndpointPayload(endpoint=await _shown(actor, record))
 
-    @mutation("Have an endpoint told again: one that was paused or disabled, or that fails, at once. Role: ADMIN.")
+    @mutation(
+        "Have an endpoint told again: one that was paused or disabled, or that fails, at once. Role: ADMIN."
+        " Scope: webhooks:write."
+    )
     async def resume_webhook_endpoint(
         self,
         info: Info,
@@ -251,7 +254,7 @@ class WebhooksMutation:
         record = await service.resume_endpoint(actor, local_id(KIND, data.id, path=["id"]))
         return ResumeWebhookEndpointPayload(endpoint=await _shown(actor, record))
 
-    @mutation("Forget an endpoint, with what waits for it. Role: ADMIN.")
+    @mutation("Forget an endpoint, with what waits for it. Role: ADMIN. Scope: webhooks:write.")
     async def delete_webhook_endpoint(
         self,
         info: Info,
@@ -261,7 +264,10 @@ class WebhooksMutation:
         await service.delete_endpoint(context_of(info).actor, local_id(KIND, data.id, path=["id"]))
         return DeleteWebhookEndpointPayload(id=data.id)
 
-    @mutation("Sign an endpoint's deliveries with a new secret, and for some hours with both. Role: ADMIN.")
+    @mutation(
+        "Sign an endpoint's deliveries with a new secret, and for some hours with both. Role: ADMIN."
+        " Scope: webhooks:write."
+    )
     async def rotate_webhook_secret(
         self,
         info: Info,
@@ -274,7 +280,9 @@ class WebhooksMutation:
         )
         return RotateWebhookSecretPayload(endpoint=await _shown(actor, made.endpoint), secret=made.secret)
 
-    @mutation("Tell an endpoint events of the log again, those to which it subscribes. Role: ADMIN.")
+    @mutation(
+        "Tell an endpoint events of the log again, those to which it subscribes. Role: ADMIN. Scope: webhooks:write."
+    )
     async def replay_webhook(
         self,
         info: Info,
@@ -290,7 +298,9 @@ class WebhooksMutation:
         )
         return ReplayWebhookPayload(job_id=global_id("Job", asked.id), asked_before=not asked.new)
 
-    @mutation("Send an endpoint the event webhooks.ping.v1, whatever it subscribes to. Role: ADMIN.")
+    @mutation(
+        "Send an endpoint the event webhooks.ping.v1, whatever it subscribes to. Role: ADMIN. Scope: webhooks:write."
+    )
     async def test_webhook(
         self,
         info: Info,

@@ -6,14 +6,13 @@ public key is never taken for a secret.
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import lru_cache
 
 import jwt
 
 from engage.base import crypto
-from engage.base.actor import Actor
 from engage.base.errors import Unauthenticated
+from engage.base.grants import Grant
 from engage.base.keys import ALGORITHMS, KeySet
 from engage.base.settings import Settings
 
@@ -32,8 +31,8 @@ class Bearers:
         if self._keys is not None:
             await self._keys.close()
 
-    async def read(self, token: str) -> tuple[Actor, datetime]:
-        """Who bears this token, and until when it holds.
+    async def read(self, token: str) -> Grant:
+        """What this token grants.
 
         Raises Unauthenticated that says whether it is expired or not acceptable; Unavailable where it needs a key
         that cannot be had at present.

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import jwt
 from jwt.api_jwk import PyJWK
 
 from engage.base import clock
-from engage.base.actor import Actor, Role
+from engage.base.actor import Actor, Role, Scope, scopes_of
 from engage.base.errors import Unauthenticated
+from engage.base.grants import Grant, grant_of_token
 from engage.base.ids import new_id
 from engage.base.settings import Settings
 
 OUR_ALGORITHM = "HS256"
 SECRET_LENGTH_MIN = 32  # RFC 7518, 3.2: a key for HS256 has at least 256 bits
 SUBJECT_LENGTH_MAX = 80  # what the records have room for
+TOKEN_ID_LENGTH_MAX = 80
+LIFETIME_MAX = timedelta(days=367)
+"""A token for longer is not accepted: so long, revocations have to be remembered."""
+
 TOKENS_KEPT = 4096  # verified tokens that are remembered
 EXPIRED = "The token has expired; get a new one."
 NOT_VALID = "The token is not valid here."
@@ -48,9 +55,17 @@ def check_keys(config: Settings) -> None:
 
 
 def issue_token(
-    config: Settings, role: Role, *, subject: str, member_id: UUID | None = None, valid_for: timedelta
+    config: Settings,
+    role: Role,
+    *,
+    subject: str,
+    member_id: UUID | None = None,
+    scopes: Collection[Scope] | None = None,
+    valid_for: timedelta,
 ) -> str:
-    """A signed token. A token of the role MEMBER names its member; no other role's does.
+    """A signed token, confined to `scopes` if there are any.
+
+    A token of the role MEMBER names its member; no other role's does.
 
     Raises ValueError when role and member do not fit, or the secret is too short.
     """
@@ -68,11 +83,13 @@ def issue_token(
     }
     if member_id is not None:
         claims["member"] = str(member_id)
+    if scopes is not None:
+        claims["scope"] = " ".join(sorted(scopes))
     return jwt.encode(claims, _secret(config), algorithm=OUR_ALGORITHM)
 
 
-def read_token(config: Settings, token: str) -> tuple[Actor, datetime]:
-    """Who bears this token, and until when it holds.
+def read_token(config: Settings, token: str) -> Grant:
+    """What this token grants.
 
     Raises Unauthenticated that says whether it is expired or not acceptable, never why a signature failed.
     """
@@ -81,25 +98,21 @@ def read_token(config: Settings, token: str) -> tuple[Actor, datetime]:
     return read_signed(config, token, _secret(config), OUR_ALGORITHM)
 
 
-def read_signed(config: Settings, token: str, key: str | PyJWK, algorithm: str) -> tuple[Actor, datetime]:
+def read_signed(config: Settings, token: str, key: str | PyJWK, algorithm: str) -> Grant:
     """The same, with the key that the token has to be signed with, by this algorithm."""
     try:
-        actor, holds_until = _verified(
-            token, key, algorithm, config.jwt_issuer, config.jwt_audience, config.jwt_leeway_s
-        )
+        grant = _verified(token, key, algorithm, config.jwt_issuer, config.jwt_audience, config.jwt_leeway_s)
     except jwt.ExpiredSignatureError as error:
         raise Unauthenticated(EXPIRED) from error
-    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
+    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, OverflowError) as error:
         raise Unauthenticated(NOT_VALID) from error
-    if clock.now() > holds_until + timedelta(seconds=config.jwt_leeway_s):
+    if clock.now() > grant.holds_until + timedelta(seconds=config.jwt_leeway_s):
         raise Unauthenticated(EXPIRED)
-    return actor, holds_until
+    return grant
 
 
 @lru_cache(maxsize=TOKENS_KEPT)
-def _verified(
-    token: str, key: str | PyJWK, algorithm: str, issuer: str, audience: str, leeway_s: int
-) -> tuple[Actor, datetime]:
+def _verified(token: str, key: str | PyJWK, algorithm: str, issuer: str, audience: str, leeway_s: int) -> Grant:
     """What a token says, its signature verified once for all requests that bear it."""
     claims = jwt.decode(
         token,
@@ -110,11 +123,21 @@ def _verified(
         leeway=leeway_s,
         options={"require": ["exp", "iat", "sub", "role"]},
     )
-    member = claims.get("member")
+    issued_at, holds_until = (datetime.fromtimestamp(claims[name], UTC) for name in ("iat", "exp"))
+    if holds_until - issued_at > LIFETIME_MAX:
+        raise ValueError("it holds for too long")
+    if len(claims.get("jti", "")) > TOKEN_ID_LENGTH_MAX:
+        raise ValueError("its id is too long")
+    return grant_of_token(_bearer(claims), issued_at, holds_until, claims.get("jti") or None)
+
+
+def _bearer(claims: dict[str, Any]) -> Actor:
+    member, scope = claims.get("member"), claims.get("scope")
     role = Role(claims["role"])
-    actor = Actor(claims["sub"], role, UUID(member) if member else None)
+    confined_to = None if scope is None else scopes_of(role, scope.split())
+    actor = Actor(claims["sub"], role, UUID(member) if member else None, confined_to)
     if (role is Role.MEMBER) != (actor.member_id is not None):
         raise ValueError("role and member do not fit together")
     if len(actor.id) > SUBJECT_LENGTH_MAX:
         raise ValueError("the subject is too long")
-    return actor, datetime.fromtimestamp(claims["exp"], UTC)
+    return actor

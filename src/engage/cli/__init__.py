@@ -19,6 +19,7 @@ COMMANDS = {
     "worker": "engage.cli.working:worker",
     "schema": "engage.cli.serving:schema",
     "token": "engage.cli.tokens:token",
+    "keys": "engage.cli.keys:app",
     "db": "engage.cli.database:app",
     "import": "engage.cli.importing:app",
     "ledger": "engage.cli.ledger:app",

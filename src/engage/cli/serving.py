@@ -18,6 +18,7 @@ from engage.base.logs import set_up_logs
 from engage.base.metrics import served
 from engage.base.settings import Settings
 from engage.cli.environment import configured, fail
+from engage.cli.wire import PatientWebSocket
 from engage.migrations import check_reachable
 
 GRACE_S = 10
@@ -59,7 +60,7 @@ def server_of(application: ASGIApp, config: Settings, **more: Any) -> uvicorn.Co
         application,
         loop="auto",
         http="httptools",
-        ws="websockets-sansio",
+        ws=PatientWebSocket,
         ws_max_size=config.body_size_max,
         log_config=None,
         access_log=False,

@@ -11,7 +11,7 @@ import typer
 
 from engage.api.relay import local_id
 from engage.base import crypto
-from engage.base.actor import Role
+from engage.base.actor import Role, Scope
 from engage.base.errors import InvalidInput
 from engage.cli.environment import configured, fail
 
@@ -20,6 +20,9 @@ def token(
     role: Annotated[Role, typer.Option(help="What the bearer may do.", case_sensitive=False)],
     member: Annotated[str | None, typer.Option(help="Id of the member; for the role MEMBER alone.")] = None,
     subject: Annotated[str | None, typer.Option(help="Who the bearer is, for the records.", max=80)] = None,
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="Confine it to this scope; repeat it. All of the role if left out.")
+    ] = None,
     hours: Annotated[float, typer.Option(help="How long it holds.", min=0.01, max=24 * 366)] = 24,
 ) -> None:
     """Print a bearer token for development and scripts, signed with ENGAGE_JWT_SECRET.
@@ -33,6 +36,7 @@ def token(
             role,
             subject=subject or (f"member:{member_id}" if member_id else role.lower()),
             member_id=member_id,
+            scopes=scope or None,
             valid_for=timedelta(hours=hours),
         )
     except ValueError as error:

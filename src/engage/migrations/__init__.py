@@ -33,6 +33,7 @@ MODEL_MODULES = (
     "engage.domains.earning.bulk.models",
     "engage.domains.notifications.models",
     "engage.domains.webhooks.models",
+    "engage.domains.access.models",
 )
 
 SQL_ROOMS = (

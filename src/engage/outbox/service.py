@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from engage.base import clock, db
-from engage.base.actor import ADMIN_ROLES, Actor, require
+from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput
 from engage.outbox import lanes
 from engage.outbox.errors import JobNotCancellable, JobNotRetryable, no_such_job
@@ -91,7 +91,7 @@ async def retry_jobs(actor: Actor, job_ids: Sequence[UUID]) -> list[UUID]:
     What waits in a stream behind it is due at once too. Raises Forbidden, InvalidInput for none or more than 100,
     NotFound, JobNotRetryable.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.JOBS_WRITE)
     wanted = list(dict.fromkeys(job_ids))
     if not 1 <= len(wanted) <= RETRY_MAX:
         raise InvalidInput(f"Name 1 to {RETRY_MAX} jobs at once.", path=["ids"])
@@ -123,13 +123,13 @@ async def retry_dead(actor: Actor, kind: str, target: str | None = None) -> int:
 
     Of several jobs with the same key one is retried, and none while another with it is undone; the rest stays dead.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.JOBS_WRITE)
     return await _in_batches(_retry_batch, "jobs.dead_retried", actor, kind, target)
 
 
 async def discard_dead(actor: Actor, kind: str, target: str | None = None) -> int:
     """Forget all that is dead of a kind by now, with results and files; answers how much. Raises Forbidden."""
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.JOBS_WRITE)
     return await _in_batches(_discard_batch, "jobs.dead_discarded", actor, kind, target)
 
 
@@ -139,7 +139,7 @@ async def pause_kind(actor: Actor, kind: str, target: str = "") -> None:
 
     One that is paused already stays as it is. Raises Forbidden, NotFound.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.JOBS_WRITE)
     await check_kind(kind, target)
     lane = await lanes.find(kind, target)
     if lane is None or lane.paused_at is None:
@@ -150,7 +150,7 @@ async def pause_kind(actor: Actor, kind: str, target: str = "") -> None:
 @db.command
 async def resume_kind(actor: Actor, kind: str, target: str = "") -> None:
     """Go on with a kind, and call what has failed as if it never had. Raises Forbidden, NotFound."""
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.JOBS_WRITE)
     await check_kind(kind, target)
     await lanes.resume(kind, target)
     knock(CHANNEL)
@@ -163,7 +163,7 @@ async def cancel_job(actor: Actor, job_id: UUID) -> JobRecord:
 
     Asking again changes nothing. Raises Forbidden, NotFound, JobNotCancellable.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.JOBS_WRITE)
     state = await _lock_to_cancel(job_id, clock.now())
     if state in (JobState.WAITING, JobState.READY, JobState.RUNNING):
         now = clock.now()

@@ -160,7 +160,7 @@ class AdjustingMutation:
 
     @mutation(
         "Correct a balance, up or down. Beyond what the program's policy lets one person do it waits until another "
-        "one approves it. Roles: STAFF, ADMIN, SERVICE."
+        "one approves it. Roles: STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def adjust_points(
         self,
@@ -186,7 +186,7 @@ class AdjustingMutation:
 
     @mutation(
         "Post a correction that waits, as another person than the one who asked for it. Approving it again does "
-        "nothing more. Roles: STAFF, ADMIN, SERVICE."
+        "nothing more. Roles: STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def approve_adjustment(
         self,
@@ -201,7 +201,7 @@ class AdjustingMutation:
 
     @mutation(
         "Turn down a correction that waits; whoever asked for it may do so, too. Rejecting it again does nothing "
-        "more. Roles: STAFF, ADMIN, SERVICE."
+        "more. Roles: STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def reject_adjustment(
         self,

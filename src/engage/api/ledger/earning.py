@@ -105,7 +105,7 @@ CancelPendingResult = Annotated[
 class EarningMutation:
     """Commands by which points come."""
 
-    @mutation("Give points by hand, in one lot. Roles: STAFF, ADMIN, SERVICE.")
+    @mutation("Give points by hand, in one lot. Roles: STAFF, ADMIN, SERVICE. Scope: points:write.")
     async def earn_points(
         self,
         info: Info,
@@ -128,7 +128,7 @@ class EarningMutation:
 
     @mutation(
         "Make the pending points of an earning usable now, before their time or where they wait for this; whole "
-        "earnings only. Roles: STAFF, ADMIN, SERVICE."
+        "earnings only. Roles: STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def confirm_pending(
         self,
@@ -147,7 +147,7 @@ class EarningMutation:
 
     @mutation(
         "Take back pending points of an earning, all or some. What is usable by now is taken back by "
-        "reverseTransfer. Roles: STAFF, ADMIN, SERVICE."
+        "reverseTransfer. Roles: STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def cancel_pending(
         self,

@@ -119,7 +119,7 @@ class ExchangingMutation:
 
     @mutation(
         "Turn points of one program into points of another by the rate in force, rounded down. Roles: the member, "
-        "STAFF, ADMIN, SERVICE."
+        "STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def exchange_points(
         self,
@@ -146,7 +146,7 @@ class ExchangingMutation:
             received_balance=balance(posted.received_balance),
         )
 
-    @mutation("Publish the next version of the rate between two programs. Role: ADMIN.")
+    @mutation("Publish the next version of the rate between two programs. Role: ADMIN. Scope: programs:write.")
     async def publish_exchange_rate(
         self,
         info: Info,

@@ -122,7 +122,7 @@ class GivingMutation:
 
     @mutation(
         "Give points to another member. The program's policy says what it costs, how much a member may give, and "
-        "whether it goes at once or is offered first. Roles: the sender, STAFF, ADMIN, SERVICE."
+        "whether it goes at once or is offered first. Roles: the sender, STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def gift_points(
         self,
@@ -151,7 +151,7 @@ class GivingMutation:
 
     @mutation(
         "Take a gift that is offered, before its deadline. Answers the recipient's side. Roles: the recipient, "
-        "STAFF, ADMIN, SERVICE."
+        "STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def accept_gift(
         self,
@@ -166,7 +166,7 @@ class GivingMutation:
             AcceptGiftPayload, posted, gift_id=global_id("Gift", posted.gift_id), gift_state=GiftState.ACCEPTED
         )
 
-    @mutation("Refuse a gift that is offered. Roles: the recipient, STAFF, ADMIN, SERVICE.")
+    @mutation("Refuse a gift that is offered. Roles: the recipient, STAFF, ADMIN, SERVICE. Scope: points:write.")
     async def decline_gift(
         self,
         info: Info,
@@ -180,7 +180,9 @@ class GivingMutation:
             gift_id=global_id("Gift", posted.gift_id), gift_state=GiftState.DECLINED, replayed=posted.replayed
         )
 
-    @mutation("Take back a gift that is not accepted yet. Roles: the sender, STAFF, ADMIN, SERVICE.")
+    @mutation(
+        "Take back a gift that is not accepted yet. Roles: the sender, STAFF, ADMIN, SERVICE. Scope: points:write."
+    )
     async def withdraw_gift(
         self,
         info: Info,

@@ -157,7 +157,7 @@ class HoldsMutation:
 
     @mutation(
         "Set points aside for an order in progress, those that expire first. Roles: the member, STAFF, ADMIN, "
-        "SERVICE."
+        "SERVICE. Scope: points:write."
     )
     async def hold_points(
         self,
@@ -181,7 +181,7 @@ class HoldsMutation:
 
     @mutation(
         "Spend what is held, points or stored value, all or some of it, before its deadline. Roles: STAFF, ADMIN, "
-        "SERVICE."
+        "SERVICE. Scope: points:write."
     )
     async def capture_hold(
         self,
@@ -205,7 +205,7 @@ class HoldsMutation:
 
     @mutation(
         "Give back what is held, points or stored value, all or some of it. What has expired meanwhile is lost or "
-        "reissued, as the program's policy says. Roles: STAFF, ADMIN, SERVICE."
+        "reissued, as the program's policy says. Roles: STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def release_hold(
         self,

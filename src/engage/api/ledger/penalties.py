@@ -83,7 +83,7 @@ class PenaltiesMutation:
 
     @mutation(
         "Take points away as a penalty, of a frozen or suspended member, too: what is available, then pending and "
-        "held where asked. Roles: MODERATOR, ADMIN."
+        "held where asked. Roles: MODERATOR, ADMIN. Scope: penalties:write."
     )
     async def deduct_points(
         self,
@@ -107,7 +107,7 @@ class PenaltiesMutation:
 
     @mutation(
         "Give back what a deduction or a clawback took, all or some of it: the debt first, then the same lots. What "
-        "reverseTransfer has given back already is not given twice. Roles: MODERATOR, ADMIN."
+        "reverseTransfer has given back already is not given twice. Roles: MODERATOR, ADMIN. Scope: penalties:write."
     )
     async def restore_points(
         self,

@@ -146,7 +146,7 @@ class ReversingMutation:
         "Take a transfer back, all or some of it. A spending, capture, donation, fee, deduction or correction "
         "downwards gives back exactly the lots that it took. An earning or correction upwards is taken from its own "
         "lot, whoever holds that now, then from the member's others. Stored value that was paid with comes back in "
-        "the same way. Roles: STAFF, ADMIN, SERVICE."
+        "the same way. Roles: STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def reverse_transfer(
         self,
@@ -171,6 +171,7 @@ class ReversingMutation:
     @mutation(
         "Take back points that should never have been given; one earning is taken back by reverseTransfer. Those "
         "that are spent already become debt, unless asked otherwise. Roles: STAFF, ADMIN, SERVICE."
+        " Scope: points:write."
     )
     async def clawback_points(
         self,

@@ -75,7 +75,7 @@ DonatePointsResult = Annotated[
 class SpendingMutation:
     """Commands by which points go."""
 
-    @mutation("Spend points, those that expire first. Roles: the member, STAFF, ADMIN, SERVICE.")
+    @mutation("Spend points, those that expire first. Roles: the member, STAFF, ADMIN, SERVICE. Scope: points:write.")
     async def spend_points(
         self,
         info: Info,
@@ -95,7 +95,7 @@ class SpendingMutation:
 
     @mutation(
         "Give points to a good cause, those that expire first. The transfer's cause is of the type good_cause. "
-        "Roles: the member, STAFF, ADMIN, SERVICE."
+        "Roles: the member, STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def donate_points(
         self,

@@ -136,7 +136,7 @@ class ValueMutation:
 
     @mutation(
         "Put in money that a member has paid outside, with the bonus of the program's policy. Roles: STAFF, ADMIN, "
-        "SERVICE."
+        "SERVICE. Scope: points:write."
     )
     async def top_up(
         self,
@@ -161,7 +161,7 @@ class ValueMutation:
 
     @mutation(
         "Pay with stored value; what expires first, such as a bonus, goes first. Roles: the member, STAFF, ADMIN, "
-        "SERVICE."
+        "SERVICE. Scope: points:write."
     )
     async def pay_stored_value(
         self,
@@ -184,7 +184,7 @@ class ValueMutation:
 
     @mutation(
         "Set stored value aside for an order in progress: captureHold pays with it, releaseHold gives it back. "
-        "Roles: the member, STAFF, ADMIN, SERVICE."
+        "Roles: the member, STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def hold_stored_value(
         self,
@@ -214,7 +214,7 @@ class ValueMutation:
 
     @mutation(
         "Take out what is unspent of a top-up, all or some of it, to be paid back outside, and its bonus in "
-        "proportion. Roles: STAFF, ADMIN, SERVICE."
+        "proportion. Roles: STAFF, ADMIN, SERVICE. Scope: points:write."
     )
     async def refund_top_up(
         self,

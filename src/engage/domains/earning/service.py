@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from engage.base import clock, db
-from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput, Refusal
 from engage.base.ids import new_id
 from engage.base.settings import settings
@@ -60,7 +60,7 @@ async def record_purchases(actor: Actor, *, program: str, rows: Sequence[Purchas
 
     Answers an outcome per row, in order. Raises Forbidden, NotFound, InvalidInput for what concerns all rows.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.PURCHASES_WRITE)
     _check_size(len(rows))
     desk = await queries.load_desk(program)
     batch = _Batch(desk.program, clock.now(), rules.check_rows(rows, desk, clock.now()))
@@ -74,7 +74,7 @@ async def record_checked(actor: Actor, *, program: str, checked: Sequence[Checke
 
     Raises Forbidden, NotFound, InvalidInput for what concerns all rows.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.PURCHASES_WRITE)
     _check_size(len(checked))
     batch = _Batch(await members_queries.get_program(program), clock.now(), checked)
     await batch.store(actor, balances=False)

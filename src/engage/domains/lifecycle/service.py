@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from engage.base import db
-from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.domains.ledger import service as ledger
 from engage.domains.ledger.errors import MemberNotActive
 from engage.domains.members import rules
@@ -20,7 +20,7 @@ async def freeze_member(actor: Actor, *, member_id: UUID, reason: str) -> Member
     Earnings still arrive; expiry and deadlines of holds stand still. A member who is frozen already stays so.
     Raises Forbidden, InvalidInput, NotFound, MemberNotActive. Says MemberFrozen.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.MEMBERS_WRITE)
     code = rules.check_reason(reason)
     locked = await members.lock_member(member_id)
     if locked.state is MemberState.ACTIVE:
@@ -37,7 +37,7 @@ async def thaw_member(actor: Actor, *, member_id: UUID, reason: str) -> MemberRe
     A member who is active already stays so.
     Raises Forbidden, InvalidInput, NotFound, MemberNotActive. Says MemberThawed.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.MEMBERS_WRITE)
     code = rules.check_reason(reason)
     locked = await members.lock_member(member_id)
     if locked.frozen_at is not None:

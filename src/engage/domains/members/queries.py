@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from engage.base import db
-from engage.base.actor import READING_ROLES, Actor, require
+from engage.base.actor import READING_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
 from engage.base.readings import Reading
 from engage.domains.members.errors import UnknownChannel
@@ -90,7 +90,7 @@ async def list_programs() -> list[ProgramRecord]:
 
 async def list_stores(actor: Actor, program: str) -> list[PlaceRecord]:
     """The stores of a program, by code. Raises Forbidden, NotFound."""
-    require(actor, READING_ROLES)
+    require(actor, READING_ROLES, Scope.MEMBERS_READ)
     found = await get_program(program)
     rows = await Store.filter(program_id=found.id).order_by("code").limit(LIST_MAX)
     return [PlaceRecord(row.id, row.code, row.name) for row in rows]

@@ -10,7 +10,7 @@ from uuid import UUID
 from tortoise.exceptions import IntegrityError
 
 from engage.base import clock, db
-from engage.base.actor import ADMIN_ROLES, STAFF_ROLES, Actor, require
+from engage.base.actor import ADMIN_ROLES, STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
 from engage.base.ids import new_id
 from engage.base.readings import Fetch, fetch_together
@@ -44,7 +44,7 @@ async def register_member(
 
     Raises Forbidden, InvalidInput, UnknownChannel, IdentityTaken. Says MemberRegistered.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.MEMBERS_WRITE)
     now = clock.now()
     clean = rules.check_identities(list(identities))
     name = None if display_name is None else rules.check_name(display_name, path="displayName")
@@ -160,7 +160,7 @@ async def create_program(
 
     Raises Forbidden, InvalidInput, AlreadyExists.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.PROGRAMS_WRITE)
     program = Program(
         id=new_id(),
         code=rules.check_code(code),
@@ -178,7 +178,7 @@ async def create_program(
 @db.command
 async def create_store(actor: Actor, *, program: str, code: str, name: str) -> PlaceRecord:
     """Add a shop to a program. Raises Forbidden, InvalidInput, NotFound, AlreadyExists."""
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.PROGRAMS_WRITE)
     owner = await queries.get_program(program)
     store = Store(id=new_id(), program_id=owner.id, code=rules.check_code(code), name=rules.check_name(name))
     await _create(store, f"There is a store {code!r} in this program already.")
@@ -188,7 +188,7 @@ async def create_store(actor: Actor, *, program: str, code: str, name: str) -> P
 @db.command
 async def create_channel(actor: Actor, *, code: str, name: str) -> PlaceRecord:
     """Add a channel to the organisation. Raises Forbidden, InvalidInput, AlreadyExists."""
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.PROGRAMS_WRITE)
     channel = Channel(id=new_id(), code=rules.check_code(code), name=rules.check_name(name))
     await _create(channel, f"There is a channel {code!r} already.")
     return PlaceRecord(channel.id, channel.code, channel.name)

@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from engage.base import clock, db
-from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput
 from engage.base.ids import new_id
 from engage.domains.notifications.events import MessageAdded, MessagesRead
@@ -36,7 +36,7 @@ async def mark_read(actor: Actor, *, member_id: UUID, message_ids: Sequence[UUID
 
     Raises Forbidden, InvalidInput. Says MessagesRead when any were.
     """
-    require(actor, STAFF_ROLES, own=member_id)
+    require(actor, STAFF_ROLES, Scope.MEMBERS_WRITE, own=member_id)
     if not 1 <= len(message_ids) <= READ_MAX:
         raise InvalidInput(f"Name 1 to {READ_MAX} messages at once.", path=["messageIds"])
     tag = await db.execute(

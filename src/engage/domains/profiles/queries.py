@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 
 from engage.base import db
-from engage.base.actor import READING_ROLES, Actor, Role, require
+from engage.base.actor import READING_ROLES, Actor, Role, Scope, require
 from engage.base.errors import Forbidden, NotFound
 from engage.base.readings import Fetch, fetch_together
 from engage.domains.members.queries import PROFILES
@@ -21,7 +21,7 @@ SELECT p.value FROM engage.members_by_identity($1, $2) i, engage.members_profile
 
 async def get_profile(actor: Actor, member_id: UUID) -> MemberRecord:
     """A member's profile by id. Raises Forbidden, NotFound."""
-    require(actor, READING_ROLES, own=member_id)
+    require(actor, READING_ROLES, Scope.MEMBERS_READ, own=member_id)
     [found] = await fetch_together([Fetch(PROFILES, (member_id,))])
     member: MemberRecord | None = found.get(str(member_id))
     if member is None:
@@ -34,7 +34,7 @@ async def get_profile_by_identity(actor: Actor, ref: IdentityRef) -> MemberRecor
 
     Raises NotFound, and Forbidden to a member who asks for anyone else, whether or not there is such a person.
     """
-    require(actor, READING_ROLES, own=actor.member_id)
+    require(actor, READING_ROLES, Scope.MEMBERS_READ, own=actor.member_id)
     clean = normalise_identifier(ref.channel, ref.identifier)
     value = await db.fetch_value(_BY_IDENTITY, [ref.channel], [clean])
     member = None if value is None else PROFILES.decode(orjson.loads(value))

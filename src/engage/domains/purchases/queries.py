@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from engage.base import db
-from engage.base.actor import ADMIN_ROLES, Actor, require
+from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
 from engage.base.paging import Page, decode_cursor, encode_cursor
 from engage.base.readings import Reading
 from engage.domains.purchases.types import OrderLine, PurchaseRecord, PurchaseTotals, StoredOrder
@@ -92,7 +92,7 @@ async def load_stored(program_id: UUID, orders: Sequence[tuple[str, str]]) -> di
 
 async def get_totals(actor: Actor, program_id: UUID) -> PurchaseTotals:
     """How much was bought in a program. Raises Forbidden."""
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.REPORTS_READ)
     row = await db.fetch_row(
         "SELECT count(*) AS n, coalesce(sum(amount), 0) AS spend FROM purchases WHERE program_id = $1", program_id
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from engage.base import clock
-from engage.base.actor import ADMIN_ROLES, Actor, require
+from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
 from engage.base.paging import Page, check_first
 from engage.domains.webhooks.models import WebhookEndpoint
@@ -19,14 +19,14 @@ AFTER_ALL = UUID(int=2**128 - 1)
 
 async def list_endpoints(actor: Actor, below: UUID, first: int) -> Page[WebhookRecord]:
     """Endpoints, newest first: the next ones below an id. Raises Forbidden, InvalidInput."""
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_READ)
     rows = await WebhookEndpoint.filter(id__lt=below).order_by("-id").limit(check_first(first) + 1)
     return Page([record_of(row) for row in rows[:first]], len(rows) > first)
 
 
 async def get_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
     """One endpoint. Raises Forbidden, NotFound."""
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_READ)
     row = await WebhookEndpoint.get_or_none(id=endpoint_id)
     if row is None:
         raise no_endpoint()
@@ -35,7 +35,7 @@ async def get_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
 
 async def load_endpoint_figures(actor: Actor, endpoint_ids: Sequence[UUID]) -> dict[UUID, TargetFigures]:
     """How endpoints do: failures, and what waits for them. Raises Forbidden."""
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_READ)
     found = await load_figures(DELIVER, [str(one) for one in endpoint_ids])
     return {one: found[str(one)] for one in endpoint_ids}
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from engage.base import clock, db, sealing
-from engage.base.actor import ADMIN_ROLES, Actor, require
+from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput
 from engage.base.ids import new_id
 from engage.domains.webhooks import addresses, rules, signing
@@ -53,7 +53,7 @@ async def create_endpoint(actor: Actor, *, url: str, events: Sequence[str], desc
 
     Raises Forbidden, InvalidInput, UnknownEvent, TooManyWebhooks.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_WRITE)
     wanted = rules.check_events(events, known_events())
     text = rules.check_description(description)
     await _check_address(url)
@@ -101,7 +101,7 @@ async def update_endpoint(
 
     Raises Forbidden, InvalidInput, UnknownEvent, NotFound.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_WRITE)
     wanted = None if events is None else rules.check_events(events, known_events())
     text = None if description is None else rules.check_description(description)
     if url is not None:
@@ -131,7 +131,7 @@ async def _update(
 @db.command
 async def pause_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
     """Have what happens wait, in order. Raises Forbidden, NotFound, WebhookDisabled."""
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_WRITE)
     row = await _locked(endpoint_id)
     _refuse_disabled(row)
     if row.state is WebhookState.ACTIVE:
@@ -148,7 +148,7 @@ async def resume_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
 
     What happened while it was disabled is not told: see `replay`. Raises Forbidden, NotFound.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_WRITE)
     row = await _locked(endpoint_id)
     row.state, row.disabled_at, row.disabled_reason = WebhookState.ACTIVE, None, None
     await row.save(update_fields=["state", "disabled_at", "disabled_reason"])
@@ -162,7 +162,7 @@ async def resume_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
 @db.command
 async def delete_endpoint(actor: Actor, endpoint_id: UUID) -> None:
     """Forget an endpoint; what waits for it is never told, and goes within the hour. Raises Forbidden, NotFound."""
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_WRITE)
     row = await _locked(endpoint_id)
     await row.delete()
     await lanes.route(DELIVER, str(row.id), [])
@@ -176,7 +176,7 @@ async def rotate_secret(actor: Actor, endpoint_id: UUID, *, overlap_hours: int =
 
     One that was still holding from an earlier rotation ends. Raises Forbidden, InvalidInput, NotFound.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_WRITE)
     overlap = rules.check_overlap(overlap_hours)
     row = await _locked(endpoint_id)
     row.former_secret, row.former_until = (row.secret, clock.now() + overlap) if overlap else (None, None)
@@ -201,7 +201,7 @@ async def replay(
     Those to which the endpoint subscribes, in the order of their streams; what waits anyway is told once. One job of
     an endpoint runs at a time. Raises Forbidden, InvalidInput, NotFound, WebhookDisabled.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_WRITE)
     row = await _locked(endpoint_id)
     _refuse_disabled(row)
     now = clock.now()
@@ -224,7 +224,7 @@ async def send_test(actor: Actor, endpoint_id: UUID) -> UUID:
 
     Raises Forbidden, NotFound, WebhookDisabled.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_WRITE)
     row = await _locked(endpoint_id)
     _refuse_disabled(row)
     return await promise_to(DELIVER, str(row.id), Ping(row.id))
@@ -239,7 +239,7 @@ async def disable_endpoint(
     With `url` only while that is still its address. What waits is buried by a job. Raises Forbidden. Says
     EndpointDisabled.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_WRITE)
     row = await WebhookEndpoint.select_for_update().get_or_none(id=endpoint_id)
     if row is None or row.state is WebhookState.DISABLED or (url is not None and url != row.url):
         return False

@@ -7,7 +7,7 @@ from datetime import timedelta
 import asyncpg
 
 from engage.base import clock, db
-from engage.base.actor import ADMIN_ROLES, Actor, require
+from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
 from engage.outbox.kinds import Job
 from engage.outbox.queries.reading import DEAD, LANES_MAX, UNDONE, lanes_of
 from engage.outbox.registry import present
@@ -89,7 +89,7 @@ async def list_lanes(actor: Actor) -> list[LaneFigures]:
     By name; they are LANES_MAX at most. What is ready and what is running is counted to FIGURES_MAX together.
     Raises Forbidden.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.JOBS_READ)
     now = clock.now()
     found = await db.fetch(
         _FIGURES, present().names(), LANES_MAX, FIGURES_MAX, COUNTED_MAX, now - RATE_OVER, now, DONE_MAX

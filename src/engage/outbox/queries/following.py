@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from engage.base import db
-from engage.base.actor import ADMIN_ROLES, Actor, may, require
+from engage.base.actor import ADMIN_ROLES, Actor, Scope, may, require
 
 
 async def require_follower(actor: Actor, job_id: UUID) -> None:
@@ -16,4 +16,4 @@ async def require_follower(actor: Actor, job_id: UUID) -> None:
     if may(actor, ADMIN_ROLES):
         return
     if await db.fetch_value("SELECT asked_by FROM job_runs WHERE id = $1", job_id) != actor.id:
-        require(actor, ADMIN_ROLES)
+        require(actor, ADMIN_ROLES, Scope.JOBS_READ)

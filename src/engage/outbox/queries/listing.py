@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from engage.base import clock, db
-from engage.base.actor import ADMIN_ROLES, Actor, require
+from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
 from engage.base.paging import Page, check_first
 from engage.outbox.errors import no_such_job
 from engage.outbox.queries.following import require_follower
@@ -36,7 +36,7 @@ async def list_jobs(actor: Actor, wanted: JobFilter, after: JobsAfter | None, fi
     Of a lane with more than UNDONE_MAX undone rows, the undone ones due longest are listed.
     Raises Forbidden, InvalidInput outside of 1..100 rows.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.JOBS_READ)
     now = clock.now()
     ask = _Question(wanted, _NEWEST_OF_ALL if after is None else after.id, check_first(first) + 1, now)
     found = [row["id"] for row in await db.fetch(ask.sql(), *ask.values)]
@@ -57,7 +57,7 @@ async def list_running(actor: Actor) -> list[JobRecord]:
 
     Raises Forbidden.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.JOBS_READ)
     now = clock.now()
     found = await db.fetch(_RUNNING, RUNNING_MAX, LANES_MAX, now)
     return await load_records([row["id"] for row in found], now)

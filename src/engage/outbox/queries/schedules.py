@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from engage.base import clock, db
-from engage.base.actor import ADMIN_ROLES, Actor, require
+from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
 from engage.outbox.registry import present
 from engage.outbox.schedule import Schedule, zone_of
 from engage.outbox.types import ScheduleRecord
@@ -27,7 +27,7 @@ async def list_schedules(actor: Actor, zones: Mapping[str, str]) -> list[Schedul
 
     A program whose zone is none has no schedules, since no worker could keep them. Raises Forbidden.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.JOBS_READ)
     now, lines = clock.now(), sorted(_lines(zones), key=lambda line: (line[0], line[1] or ""))
     ticks = {
         name: (tick, offset_s)

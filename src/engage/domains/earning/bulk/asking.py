@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from engage.base import clock, db
-from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput
 from engage.base.idempotency import IdempotencyKey, find_answer, keep_until, make_key, save_answer
 from engage.base.settings import settings
@@ -53,7 +53,7 @@ async def request_file(
     one who runs the job himself. Raises Forbidden, NotFound, InvalidInput, UnknownChannel before anything is stored.
     Says BulkCorrectionRequested where it waits.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     await _check_instructions(wanted)
     weight = await asyncio.to_thread(weigh_file, path, wanted)
     stored = await files.store(path, path.name)
@@ -77,7 +77,7 @@ async def request_rows(
     A row that can never be is refused here; what only the ledger can tell is a result of the job, row by row.
     Raises Forbidden, InvalidInput, NotFound, IdempotencyConflict. Says BulkCorrectionRequested where it waits.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     if not 1 <= len(rows) <= BATCH_MAX:
         raise InvalidInput(f"A request has 1 to {BATCH_MAX} rows; more of them come as a file.", path=["rows"])
     work = make_key(actor.id, "bulk_points", idempotency_key, None).id

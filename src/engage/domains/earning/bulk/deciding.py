@@ -6,7 +6,7 @@ from contextlib import suppress
 from uuid import UUID
 
 from engage.base import clock, db
-from engage.base.actor import STAFF_ROLES, SYSTEM, Actor, require
+from engage.base.actor import STAFF_ROLES, SYSTEM, Actor, Scope, require
 from engage.base.errors import NotFound
 from engage.domains.earning.bulk.events import BulkCorrectionDecision
 from engage.domains.earning.bulk.models import BulkCorrection
@@ -25,7 +25,7 @@ async def approve_bulk_points(actor: Actor, *, job_id: UUID) -> BulkRecord:
 
     Raises Forbidden, NotFound, SecondPersonNeeded, AdjustmentDecided. Says BulkCorrectionDecision.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     row = await _locked(job_id, AdjustmentState.APPROVED)
     if row.asked_by == actor.id:
         raise SecondPersonNeeded("Another person than the one who asked approves a correction.", path=["id"])
@@ -45,7 +45,7 @@ async def reject_bulk_points(actor: Actor, *, job_id: UUID) -> BulkRecord:
 
     Raises Forbidden, NotFound, AdjustmentDecided. Says BulkCorrectionDecision.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     row = await _locked(job_id, AdjustmentState.REJECTED)
     if row.state is AdjustmentState.WAITING:
         with suppress(JobNotCancellable, NotFound):  # it has been cancelled already

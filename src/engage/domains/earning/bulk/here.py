@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.domains.earning.bulk.asking import request_file
 from engage.domains.earning.bulk.tally import summary_of
 from engage.domains.earning.bulk.types import BulkAsked, BulkInstructions, BulkSummary
@@ -29,7 +29,7 @@ async def bulk_here(
     approved. `told` hears how far it is; `stop` cancels it after the present batch. Rejected rows go to
     `rejects_path`. Raises what `request_file` and `run_here` raise.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     place = await place_for_rejects(path, rejects_path)
     asked = await request_file(actor, path, wanted, hold_s=HOLD_S)
     if asked.waits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.base.paging import Page, check_first
 from engage.domains.earning.bulk.models import BulkCorrection
 from engage.domains.earning.bulk.types import BulkRecord
@@ -40,7 +40,7 @@ async def list_waiting(actor: Actor, program: str, above: UUID | None, first: in
 
     Raises Forbidden, InvalidInput, NotFound.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_READ)
     await members.check_program(program)
     found = BulkCorrection.filter(program_code=program, state=AdjustmentState.WAITING, id__gt=above or UUID(int=0))
     rows = await found.order_by("id").limit(check_first(first) + 1)

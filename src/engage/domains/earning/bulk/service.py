@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from engage.base import clock, db
-from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput, Refusal
 from engage.base.idempotency import find_used, save_used
 from engage.domains.earning.bulk.rules import used_otherwise
@@ -46,7 +46,7 @@ async def post_rows(
     Answers an outcome per row, in order. Raises Forbidden, InvalidInput for what concerns all rows.
     Says `ledger.points_earned.v1`, or `ledger.points_added.v1` and `ledger.points_removed.v1`, for each.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     if not 1 <= len(rows) <= BATCH_MAX:
         raise InvalidInput(f"A batch has 1 to {BATCH_MAX} rows.", path=["rows"])
     batch = _Batch(wanted.program, cause, rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput
 from engage.domains.earning import queries, rules
 from engage.domains.earning.csvfiles.asking import ask_for_file, check_header
@@ -22,7 +22,7 @@ async def request_import(actor: Actor, path: Path, wanted: Instructions, *, hold
     `hold_s` is for one who runs the job himself (`engage.outbox.here`). Raises Forbidden, NotFound, InvalidInput,
     UnknownChannel, UnknownCurrency, UnknownStore before anything is stored, for what concerns the whole file.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.PURCHASES_WRITE)
     desk = await queries.load_desk(wanted.program)
     _check_instructions(wanted, desk)
     await asyncio.to_thread(check_header, path, LAYOUT, wanted.mapping)

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 
 from engage.base import clock, db
-from engage.base.actor import ADMIN_ROLES, READING_ROLES, Actor, require
+from engage.base.actor import ADMIN_ROLES, READING_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
 from engage.base.paging import Page, check_first
 from engage.domains.ledger.policy import rules
@@ -95,9 +95,9 @@ async def get_expiry_outlook(
     Raises Forbidden, NotFound.
     """
     if member_id is None:
-        require(actor, ADMIN_ROLES)
+        require(actor, ADMIN_ROLES, Scope.REPORTS_READ)
     else:
-        require(actor, READING_ROLES, own=member_id)
+        require(actor, READING_ROLES, Scope.POINTS_READ, own=member_id)
     await check_version(program, version)
     return await load_outlook(program, member_id, version, "P0D")
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from engage.base import clock, db
-from engage.base.actor import ADMIN_ROLES, Actor, require
+from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput, NotFound
 from engage.base.idempotency import find_answer, keep_until, make_key, save_answer
 from engage.base.ids import new_id
@@ -42,7 +42,7 @@ async def publish_points_policy(
     number and has not begun by then never holds. Lots that there are keep the end that they have.
     Raises Forbidden, InvalidInput, NotFound, IdempotencyConflict. Says PolicyPublished.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.PROGRAMS_WRITE)
     now = clock.now()
     rules.check_terms(policy)
     rules.check_effective(effective_at, now)
@@ -78,7 +78,7 @@ async def preview_expiry_change(actor: Actor, *, program: str, version: int, not
     What would come sooner comes no sooner than after `notice`. Ends that were given by hand stay.
     Raises Forbidden, InvalidInput, NotFound.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.PROGRAMS_WRITE)
     check_duration(notice, path=["notice"])
     await check_version(program, version)
     outlook = await load_outlook(program, None, version, notice)
@@ -103,7 +103,7 @@ async def apply_expiry_change(actor: Actor, *, preview_id: UUID) -> UUID:
 
     Raises Forbidden, NotFound, PreviewOutdated. The job says `ledger.expiry_changed.v1` to each member concerned.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.PROGRAMS_WRITE)
     row = await ExpiryPreview.select_for_update().get_or_none(id=preview_id)
     if row is None:
         raise NotFound("There is no such preview.", path=["previewId"])

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from engage.base import clock, db
-from engage.base.actor import READING_ROLES, Actor, require
+from engage.base.actor import READING_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
 from engage.base.readings import Fetch, Reading, fetch_together
 from engage.domains.ledger.events import BALANCE_CHANGES
@@ -49,7 +49,7 @@ SCHEDULES: Reading[ExpirySchedule] = Reading(
 
 async def get_balance(actor: Actor, member_id: UUID, program: str) -> Balance:
     """A member's effective balance; all zero where no points have ever moved. Raises Forbidden."""
-    require(actor, READING_ROLES, own=member_id)
+    require(actor, READING_ROLES, Scope.POINTS_READ, own=member_id)
     [found] = await fetch_together([Fetch(BALANCES, (member_id,), (program, clock.now()))])
     balance: Balance = found.get(str(member_id), BALANCES.absent)
     return balance
@@ -63,7 +63,7 @@ async def watch_points(
     Ends with a refusal of `engage.realtime.errors` when this process stops or the reader is too slow.
     Raises Forbidden, InvalidInput for what is no cursor, NotFound for an unknown program.
     """
-    require(actor, READING_ROLES, own=member_id)
+    require(actor, READING_ROLES, Scope.POINTS_READ, own=member_id)
     if not await db.fetch_value("SELECT engage.program_id($1) IS NOT NULL", program):
         raise NotFound(f"There is no program {program!r}.", path=["program"])
     stream = member_stream(member_id)

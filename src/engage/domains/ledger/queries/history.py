@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from engage.base import clock
-from engage.base.actor import READING_ROLES, Actor, require
+from engage.base.actor import READING_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput, NotFound
 from engage.base.paging import Page, decode_cursor, page_of
 from engage.base.readings import Fetch, Reading, fetch_together
@@ -137,7 +137,7 @@ async def get_transfer(actor: Actor, transfer_id: UUID) -> TransferRecord:
     """One transfer, for its member and those who may look at any. Raises Forbidden, NotFound."""
     [found] = await fetch_together([Fetch(TRANSFERS, (transfer_id,))])
     record: TransferRecord | None = found.get(str(transfer_id))
-    require(actor, READING_ROLES, own=None if record is None else record.member_id)
+    require(actor, READING_ROLES, Scope.POINTS_READ, own=None if record is None else record.member_id)
     if record is None:
         raise NotFound("There is no such transfer.", path=["id"])
     return record

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 
 from engage.base import clock, db
-from engage.base.actor import READING_ROLES, STAFF_ROLES, Actor, require
+from engage.base.actor import READING_ROLES, STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
 from engage.base.paging import Page, check_first, decode_cursor, page_of
 from engage.domains.ledger.models import Adjustment, ExchangeRate
@@ -146,7 +146,7 @@ async def find_money(transfer_id: UUID) -> str | None:
 
 async def get_money(actor: Actor, transfer_id: UUID, *, path: str) -> str | None:
     """The same, for the commands of staff that name a transfer or a hold. Raises Forbidden, NotFound."""
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_READ)
     row = await db.fetch_row(MONEY_OF, transfer_id)
     if row is None:
         raise NotFound(f"There is no such {path.removesuffix('Id')}.", path=[path])
@@ -186,7 +186,7 @@ async def list_holds(
 
     Raises Forbidden, InvalidInput.
     """
-    require(actor, READING_ROLES, own=member_id)
+    require(actor, READING_ROLES, Scope.POINTS_READ, own=member_id)
     rows = await db.fetch(_HOLDS, member_id, below, state, clock.now(), check_first(first) + 1)
     return page_of([hold_of(orjson.loads(row[0])) for row in rows], first)
 
@@ -198,7 +198,7 @@ async def list_gifts(
 
     Raises Forbidden, InvalidInput.
     """
-    require(actor, READING_ROLES, own=member_id)
+    require(actor, READING_ROLES, Scope.POINTS_READ, own=member_id)
     sql = _GIFTS.format(side="sender" if direction is GiftDirection.SENT else "recipient")
     rows = await db.fetch(sql, member_id, below, state, clock.now(), check_first(first) + 1)
     return page_of([gift_of(orjson.loads(row[0])) for row in rows], first)
@@ -208,7 +208,7 @@ async def list_adjustments(
     actor: Actor, state: AdjustmentState, first: int, below: tuple[datetime, UUID]
 ) -> Page[AdjustmentRecord]:
     """Corrections that took a second person, in one state, newest first. Raises Forbidden, InvalidInput."""
-    require(actor, READING_ROLES)
+    require(actor, READING_ROLES, Scope.POINTS_READ)
     rows = await db.fetch(_ADJUSTMENTS, state, *below, check_first(first) + 1)
     return page_of([adjustment_record(Adjustment(**row)) for row in rows], first)
 
@@ -228,6 +228,6 @@ async def list_exchange_rates(
 
 async def list_top_ups(actor: Actor, member_id: UUID, first: int, below: UUID) -> Page[TopUpRecord]:
     """What a member has paid in, in all programs, newest first. Raises Forbidden, InvalidInput."""
-    require(actor, READING_ROLES, own=member_id)
+    require(actor, READING_ROLES, Scope.POINTS_READ, own=member_id)
     rows = await db.fetch(_TOP_UPS, member_id, below, check_first(first) + 1)
     return page_of([_top_up(row) for row in rows], first)

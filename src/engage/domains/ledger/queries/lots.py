@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from engage.base import clock
-from engage.base.actor import READING_ROLES, Actor, require
+from engage.base.actor import READING_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
 from engage.base.paging import Page, check_first, decode_cursor, page_of
 from engage.base.readings import Fetch, Reading, fetch_together
@@ -105,7 +105,7 @@ async def list_lots(
     actor: Actor, member_id: UUID, program: str, currency: CurrencyKind, first: int, below: UUID
 ) -> Page[LotRecord]:
     """A member's lots in a program, newest first, the used up ones too. Raises Forbidden, InvalidInput."""
-    require(actor, READING_ROLES, own=member_id)
+    require(actor, READING_ROLES, Scope.POINTS_READ, own=member_id)
     args = (program, currency, check_first(first), below, clock.now())
     [found] = await fetch_together([Fetch(LOT_PAGES, (member_id,), args)])
     return page_of(found.get(str(member_id), LOT_PAGES.absent), first)
@@ -115,7 +115,7 @@ async def get_lot(actor: Actor, lot_id: UUID) -> LotRecord:
     """One lot, for its member and those who may look at any. Raises Forbidden, NotFound."""
     [found] = await fetch_together([Fetch(LOTS, (lot_id,), (clock.now(),))])
     record: LotRecord | None = found.get(str(lot_id))
-    require(actor, READING_ROLES, own=None if record is None else record.member_id)
+    require(actor, READING_ROLES, Scope.POINTS_READ, own=None if record is None else record.member_id)
     if record is None:
         raise NotFound("There is no such lot.", path=["id"])
     return record

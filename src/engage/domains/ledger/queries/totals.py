@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from engage.base import clock, db
-from engage.base.actor import ADMIN_ROLES, Actor, require
+from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
 from engage.domains.ledger.queries.records import ProgramPoints, ProgramValue
 from engage.domains.ledger.types import CurrencyKind, TransferKind
@@ -28,7 +28,7 @@ async def _totals(program: str, currency: CurrencyKind) -> tuple[Any, Sum]:
 
 async def get_program_points(actor: Actor, program: str) -> ProgramPoints:
     """What a program has issued, and owes. Raises Forbidden."""
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.REPORTS_READ)
     row, moved = await _totals(program, CurrencyKind.POINTS)
     kind = TransferKind
     return ProgramPoints(
@@ -53,7 +53,7 @@ async def get_program_points(actor: Actor, program: str) -> ProgramPoints:
 
 async def get_program_value(actor: Actor, program: str) -> ProgramValue:
     """What members have paid into a program, and what it owes them of that. Raises Forbidden, NotFound."""
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.REPORTS_READ)
     money = (await get_program(program)).money_currency
     row, moved = await _totals(program, CurrencyKind.CASH)
     kind = TransferKind

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from engage.base import clock, db
-from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
 from engage.base.idempotency import conflict, is_kept, make_key
 from engage.domains.ledger import queries, rules
@@ -61,7 +61,7 @@ async def adjust_points(
     Raises Forbidden, InvalidInput, NotFound, MemberNotActive, InsufficientPoints, BalanceLimit, IdempotencyConflict.
     Says `ledger.points_added.v1` or `ledger.points_removed.v1`, or AdjustmentRequested.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     now = clock.now()
     rules.check_amount(abs(amount))
     rules.check_reason(reason)
@@ -143,7 +143,7 @@ async def approve_adjustment(actor: Actor, *, adjustment_id: UUID) -> Approved:
     InsufficientPoints, BalanceLimit.
     Says `ledger.points_added.v1` or `ledger.points_removed.v1`, and AdjustmentDecision.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     row = await _waiting(actor, adjustment_id, AdjustmentState.APPROVED)
     posting = _Posting(row.id, "approve_adjustment", "approved", OF_ADJUSTMENT)
     if row.state is AdjustmentState.APPROVED and not await posting.is_done():
@@ -158,7 +158,7 @@ async def approve_adjustment(actor: Actor, *, adjustment_id: UUID) -> Approved:
 @db.command
 async def reject_adjustment(actor: Actor, *, adjustment_id: UUID) -> AdjustmentRecord:
     """Turn down a correction that waits. Raises Forbidden, NotFound, AdjustmentDecided. Says AdjustmentDecision."""
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     row = await _waiting(actor, adjustment_id, AdjustmentState.REJECTED)
     if row.state is AdjustmentState.WAITING:
         await _decide(actor, row, AdjustmentState.REJECTED)

@@ -11,7 +11,7 @@ import asyncpg
 import orjson
 
 from engage.base import clock, db
-from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput, Refusal
 from engage.base.ids import new_id
 from engage.domains.ledger import rules
@@ -52,7 +52,7 @@ async def earn_points(
     Raises Forbidden, InvalidInput, NotFound, MemberNotActive, BalanceLimit, IdempotencyConflict.
     Says `ledger.points_earned.v1`, and `ledger.debt_paid.v1` where the member owes points.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     rules.check_amount(amount)
     rules.check_window(usable_at, expires_at, clock.now())
     if on_confirmation and (usable_at or expires_at):
@@ -82,7 +82,7 @@ async def confirm_pending(
     Raises Forbidden, InvalidInput, NotFound, NotPending, MemberNotActive, IdempotencyConflict.
     Says `ledger.points_confirmed.v1`, and `ledger.debt_paid.v1` where the member owes points.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     rules.check_window(None, expires_at, clock.now())
     value = await call(
         actor, CONFIRM, transfer_id, expires_at,
@@ -107,7 +107,7 @@ async def cancel_pending(
     Raises Forbidden, InvalidInput, NotFound, NotReversible, NotPending, ExceedsReversible, MemberNotActive,
     IdempotencyConflict. Says `ledger.points_clawed_back.v1`.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     rules.check_part(amount)
     value = await call(
         actor, CANCEL, transfer_id, amount, "CLAWBACK", ["EARN"], "REFUSE", True,

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from engage.base import clock, db
-from engage.base.actor import ADMIN_ROLES, STAFF_ROLES, Actor, Role, require
+from engage.base.actor import ADMIN_ROLES, STAFF_ROLES, Actor, Role, Scope, require
 from engage.base.errors import InvalidInput, NotFound
 from engage.base.idempotency import find_answer, keep_until, make_key, save_answer
 from engage.base.ids import new_id
@@ -47,7 +47,7 @@ async def gift_points(
     Raises Forbidden, InvalidInput, NotFound, MemberNotActive, InsufficientPoints, GiftLimit, BalanceLimit,
     IdempotencyConflict. Says `ledger.points_gifted.v1` and `ledger.gift_received.v1`, or `ledger.points_held.v1`.
     """
-    require(actor, STAFF_ROLES, own=member_id)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE, own=member_id)
     rules.check_amount(amount)
     text = rules.check_message(message)
     try:
@@ -72,7 +72,7 @@ async def accept_gift(actor: Actor, *, gift_id: UUID, idempotency_key: str) -> G
     Raises Forbidden, NotFound, GiftDecided, MemberNotActive, BalanceLimit, IdempotencyConflict.
     Says `ledger.points_gifted.v1` and `ledger.gift_received.v1`.
     """
-    require(actor, STAFF_ROLES, own=await queries.find_gift_recipient(gift_id))
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE, own=await queries.find_gift_recipient(gift_id))
     return await _decide(actor, gift_id, GiftState.ACCEPTED, idempotency_key)
 
 
@@ -82,7 +82,7 @@ async def decline_gift(actor: Actor, *, gift_id: UUID, idempotency_key: str) -> 
     It answers the sender's side.
     Raises Forbidden, NotFound, GiftDecided, MemberNotActive, IdempotencyConflict. Says `ledger.hold_released.v1`.
     """
-    require(actor, STAFF_ROLES, own=await queries.find_gift_recipient(gift_id))
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE, own=await queries.find_gift_recipient(gift_id))
     return await _decide(actor, gift_id, GiftState.DECLINED, idempotency_key)
 
 
@@ -91,7 +91,7 @@ async def withdraw_gift(actor: Actor, *, gift_id: UUID, idempotency_key: str) ->
 
     Raises Forbidden, NotFound, GiftDecided, MemberNotActive, IdempotencyConflict. Says `ledger.hold_released.v1`.
     """
-    require(actor, STAFF_ROLES, own=await queries.find_gift_sender(gift_id))
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE, own=await queries.find_gift_sender(gift_id))
     return await _decide(actor, gift_id, GiftState.WITHDRAWN, idempotency_key)
 
 
@@ -140,7 +140,7 @@ async def publish_exchange_rate(
     The newest version whose time has come is in force until its end. Rates are never changed.
     Raises Forbidden, InvalidInput, NotFound, IdempotencyConflict. Says ExchangeRatePublished.
     """
-    require(actor, ADMIN_ROLES)
+    require(actor, ADMIN_ROLES, Scope.PROGRAMS_WRITE)
     rules.check_rate_figures(numerator, denominator)
     for code, path in ((from_program, "fromProgram"), (to_program, "toProgram")):
         await members.check_program(code, path=path)
@@ -208,7 +208,7 @@ async def exchange_points(
     Raises Forbidden, InvalidInput, NotFound, MemberNotActive, InsufficientPoints, RateNotInForce, BalanceLimit,
     IdempotencyConflict. Says `ledger.points_exchanged.v1` and `ledger.exchange_received.v1`.
     """
-    require(actor, STAFF_ROLES, own=member_id)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE, own=member_id)
     rules.check_amount(amount)
     value = await call(
         actor, EXCHANGE, member_id, from_program, to_program, amount, rate_id,

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from engage.base import db
-from engage.base.actor import PENALTY_ROLES, STAFF_ROLES, Actor, require
+from engage.base.actor import PENALTY_ROLES, STAFF_ROLES, Actor, Scope, require
 from engage.domains.ledger import queries, rules
 from engage.domains.ledger.service.calling import OF_TRANSFER, call, posted, statement, taken
 from engage.domains.ledger.types import Bucket, Cause, ReturnPosted, Shortfall, TakenPosted
@@ -42,7 +42,7 @@ async def reverse_transfer(
     Raises Forbidden, InvalidInput, NotFound, NotReversible, ExceedsReversible, InsufficientPoints, BalanceLimit,
     MemberNotActive, IdempotencyConflict. Says `ledger.points_returned.v1` or `ledger.points_clawed_back.v1`.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     value = await _reverse(
         actor, transfer_id, amount, "REVERSE", [*GIVING, *TAKING, "DEDUCT"], shortfall,
         operation="reverse_transfer", idempotency_key=idempotency_key, reason=reason, cause=cause,
@@ -69,7 +69,7 @@ async def clawback_points(
     IdempotencyConflict.
     Says `ledger.points_clawed_back.v1`.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     rules.check_amount(amount)
     return await _deduct(
         actor, member_id, program, amount, "CLAWBACK", "ISSUED", [Bucket.AVAILABLE], shortfall,
@@ -98,7 +98,7 @@ async def deduct_points(
     IdempotencyConflict.
     Says `ledger.points_deducted.v1`.
     """
-    require(actor, PENALTY_ROLES)
+    require(actor, PENALTY_ROLES, Scope.PENALTIES_WRITE)
     rules.check_part(amount)
     buckets = [Bucket.AVAILABLE, *([Bucket.PENDING] if from_pending else []), *([Bucket.HELD] if from_held else [])]
     return await _deduct(
@@ -122,7 +122,7 @@ async def restore_points(
     Raises Forbidden, InvalidInput, NotFound, NotReversible, ExceedsReversible, BalanceLimit, MemberNotActive,
     IdempotencyConflict. Says `ledger.points_restored.v1`.
     """
-    require(actor, PENALTY_ROLES)
+    require(actor, PENALTY_ROLES, Scope.PENALTIES_WRITE)
     value = await _reverse(
         actor, transfer_id, amount, "RESTORE", PENALTIES, Shortfall.REFUSE,
         operation="restore_points", idempotency_key=idempotency_key, reason=reason, cause=cause,

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from engage.base import db
-from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.domains.ledger import queries, rules
 from engage.domains.ledger.service.calling import call, posted, statement
 from engage.domains.ledger.types import Cause, HoldPosted, Posted
@@ -38,7 +38,7 @@ async def spend_points(
     Raises Forbidden, InvalidInput, NotFound, MemberNotActive, InsufficientPoints, IdempotencyConflict.
     Says `ledger.points_spent.v1`, after what was due meanwhile.
     """
-    require(actor, STAFF_ROLES, own=member_id)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE, own=member_id)
     rules.check_amount(amount)
     value = await call(
         actor, SPEND, member_id, program, amount,
@@ -57,7 +57,7 @@ async def donate_points(
     Raises Forbidden, InvalidInput, NotFound, MemberNotActive, InsufficientPoints, IdempotencyConflict.
     Says `ledger.points_donated.v1`.
     """
-    require(actor, STAFF_ROLES, own=member_id)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE, own=member_id)
     rules.check_amount(amount)
     value = await call(
         actor, TAKE, member_id, program, amount, "DONATE", "DONATED", "POINTS", ["ACTIVE"],
@@ -85,7 +85,7 @@ async def hold_points(
     Raises Forbidden, InvalidInput, NotFound, MemberNotActive, InsufficientPoints, IdempotencyConflict.
     Says `ledger.points_held.v1`.
     """
-    require(actor, STAFF_ROLES, own=member_id)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE, own=member_id)
     return await place_hold(
         actor, member_id, program, amount, "POINTS",
         deadline=deadline, idempotency_key=idempotency_key, reason=reason, cause=cause,
@@ -132,7 +132,7 @@ async def capture_hold(
     Raises Forbidden, InvalidInput, NotFound, HoldNotOpen, ExceedsHold, MemberNotActive, IdempotencyConflict.
     Says `ledger.hold_captured.v1`, and `ledger.hold_released.v1` for the rest.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     rules.check_part(amount)
     value = await call(
         actor, CAPTURE, hold_id, amount, keep_rest,
@@ -158,7 +158,7 @@ async def release_hold(
     Raises Forbidden, InvalidInput, NotFound, HoldNotOpen, ExceedsHold, MemberNotActive, IdempotencyConflict.
     Says `ledger.hold_released.v1`.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     rules.check_part(amount)
     value = await call(
         actor, RELEASE, hold_id, amount,

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from engage.base import clock, db
-from engage.base.actor import STAFF_ROLES, Actor, require
+from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.domains.ledger import queries, rules
 from engage.domains.ledger.service.calling import OF_TRANSFER, call, posted, statement
 from engage.domains.ledger.service.spending import place_hold
@@ -37,7 +37,7 @@ async def top_up(
     Raises Forbidden, InvalidInput, NotFound, UnknownChannel, MemberNotActive, BalanceLimit, PaymentUsed,
     IdempotencyConflict. Says `ledger.value_topped_up.v1`, and `ledger.points_earned.v1` of the bonus.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     rules.check_amount(amount)
     rules.check_past(paid_at, clock.now(), path="paidAt")
     reference = rules.check_reference(payment_reference)
@@ -69,7 +69,7 @@ async def pay_stored_value(
     Raises Forbidden, InvalidInput, NotFound, MemberNotActive, InsufficientPoints, IdempotencyConflict.
     Says `ledger.points_spent.v1` with the currency CASH.
     """
-    require(actor, STAFF_ROLES, own=member_id)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE, own=member_id)
     rules.check_amount(amount)
     value = await call(
         actor, PAY, member_id, program, amount, "SPEND", "REDEEMED", "CASH", ["ACTIVE"],
@@ -96,7 +96,7 @@ async def hold_stored_value(
     Raises Forbidden, InvalidInput, NotFound, MemberNotActive, InsufficientPoints, IdempotencyConflict.
     Says `ledger.points_held.v1` with the currency CASH.
     """
-    require(actor, STAFF_ROLES, own=member_id)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE, own=member_id)
     return await place_hold(
         actor, member_id, program, amount, "CASH",
         deadline=deadline, idempotency_key=idempotency_key, reason=reason, cause=cause, money=lambda: _money(program),
@@ -112,7 +112,7 @@ async def refund_top_up(
     Raises Forbidden, InvalidInput, NotFound, ExceedsReversible, MemberNotActive, IdempotencyConflict.
     Says `ledger.value_refunded.v1`, and `ledger.points_clawed_back.v1` of the bonus.
     """
-    require(actor, STAFF_ROLES)
+    require(actor, STAFF_ROLES, Scope.POINTS_WRITE)
     rules.check_part(amount)
     value = await call(
         actor, REFUND, transfer_id, amount,

@@ -1,0 +1,1 @@
+"""Who comes in: API keys, and tokens that are no longer accepted."""

@@ -1,0 +1,100 @@
+"""All reads of access."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+
+from engage.base import clock, db
+from engage.base.actor import ADMIN_ROLES, Actor, Role, Scope, require, scopes_of
+from engage.base.errors import NotFound
+from engage.base.grants import Grant, Mark
+from engage.base.paging import Page, check_first
+from engage.domains.access import rules
+from engage.domains.access.models import ApiKey, Revocation
+from engage.domains.access.types import KeyRecord, RevocationRecord, actor_id
+
+_LOCK = "SELECT role, scopes, secret_hash, created_at, expires_at, revoked_at FROM api_keys WHERE id = $1"
+_REVOKED = "SELECT mark, value, revoked_at FROM revocations WHERE revoked_at >= $1 AND keep_until > $2"
+
+AFTER_ALL = UUID(int=2**128 - 1)
+"""Above any id: the lists begin below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What an API key is held against, and what it grants where it fits."""
+
+    secret_hash: bytes
+    revoked: bool
+    grant: Grant
+
+
+async def list_keys(actor: Actor, below: UUID, first: int) -> Page[KeyRecord]:
+    """API keys, newest first: the next ones below an id. Raises Forbidden, InvalidInput."""
+    require(actor, ADMIN_ROLES, Scope.ACCESS_READ)
+    rows = await ApiKey.filter(id__lt=below).order_by("-id").limit(check_first(first) + 1)
+    return Page([key_record(row) for row in rows[:first]], len(rows) > first)
+
+
+async def get_key(actor: Actor, key_id: UUID) -> KeyRecord:
+    """One API key. Raises Forbidden, NotFound."""
+    require(actor, ADMIN_ROLES, Scope.ACCESS_READ)
+    row = await ApiKey.get_or_none(id=key_id)
+    if row is None:
+        raise no_key()
+    return key_record(row)
+
+
+async def list_revocations(actor: Actor, below: UUID, first: int) -> Page[RevocationRecord]:
+    """What is no longer accepted, newest first. Raises Forbidden, InvalidInput."""
+    require(actor, ADMIN_ROLES, Scope.ACCESS_READ)
+    rows = await Revocation.filter(id__lt=below).order_by("-id").limit(check_first(first) + 1)
+    return Page([revocation_record(row) for row in rows[:first]], len(rows) > first)
+
+
+async def find_lock(key_id: UUID) -> Lock | None:
+    """What a key is held against, for whoever lets its bearer in; None where there is no such key."""
+    row = await db.fetch_row(_LOCK, key_id)
+    if row is None:
+        return None
+    role = Role(row["role"])
+    actor = Actor(actor_id(key_id), role, confined_to=scopes_of(role, orjson.loads(row["scopes"])))
+    grant = Grant(actor, row["created_at"], row["expires_at"], actor.id, ((Mark.KEY, str(key_id)),))
+    return Lock(row["secret_hash"], row["revoked_at"] is not None, grant)
+
+
+async def load_revoked(since: datetime) -> list[tuple[tuple[Mark, str], datetime]]:
+    """What was revoked since then and is to be remembered, and when."""
+    rows = await db.fetch(_REVOKED, since, clock.now())
+    return [((Mark(row["mark"]), row["value"]), row["revoked_at"]) for row in rows]
+
+
+def no_key() -> NotFound:
+    """The refusal of an id that no API key has."""
+    return NotFound("There is no such API key.", path=["id"])
+
+
+def key_record(row: ApiKey) -> KeyRecord:
+    """A key without its secret."""
+    return KeyRecord(
+        id=row.id,
+        name=row.name,
+        role=Role(row.role),
+        scopes=tuple(Scope(one) for one in row.scopes),
+        state=rules.state_of(revoked=row.revoked_at is not None, expires_at=row.expires_at, now=clock.now()),
+        created_at=row.created_at,
+        created_by=row.created_by,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+        revoked_by=row.revoked_by,
+    )
+
+
+def revocation_record(row: Revocation) -> RevocationRecord:
+    """A revocation as others see it."""
+    return RevocationRecord(row.id, row.mark, row.value, row.revoked_at, row.revoked_by)
