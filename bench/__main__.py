@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.harness import Environment, Row, console, show
 from engage.embedded import running
 
-SUBJECTS = ("spend", "bulk_earn", "sweep", "verify", "profile", "live", "import_purchases", "jobs")
+SUBJECTS = ("spend", "bulk_earn", "sweep", "verify", "profile", "schema_only", "live", "import_purchases", "jobs")
 
 
 async def measure(environment: Environment, subjects: list[str]) -> list[Row]:

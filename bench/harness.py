@@ -124,6 +124,8 @@ def variables(config: Settings) -> dict[str, str]:
         "ENGAGE_JWT_SECRET": config.jwt_secret.get_secret_value(),
         "ENGAGE_POOL_SIZE_MAX": str(CONNECTIONS),
         "ENGAGE_LOG_LEVEL": "warning",
+        "ENGAGE_DEVELOPMENT": str(config.development),
+        "ENGAGE_METRICS_PORT": str(config.metrics_port),
     }
 
 

@@ -140,6 +140,7 @@ def create_app(config: Settings) -> Starlette:
                 "/graphql",
                 GraphQLOverWebSocket(gateway.schema, config, gateway.hub, gateway.documents, gateway.gate),
             ),
+            Route("/graphql/ide/{digest}/{name}", over_http.ide.file),
             Route("/healthz", gateway.healthz),
             Route("/readyz", gateway.readyz),
         ],

@@ -12,13 +12,13 @@ from typing import Any
 import orjson
 from graphql import GraphQLError, OperationType
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
-from strawberry.http.ides import get_graphql_ide_html
+from starlette.responses import Response, StreamingResponse
 
 from engage.api import sse
 from engage.api.context import Context
 from engage.api.documents import Documents
 from engage.api.errors import formatted
+from engage.api.ide import Ide
 from engage.api.requests import READING, BadRequestError, read_request
 from engage.api.schema import Faulty, Schema
 from engage.base.errors import Refusal, Unauthenticated, Unavailable
@@ -29,10 +29,6 @@ from engage.domains.access.gate import Gate
 from engage.realtime.hub import Hub
 
 MEDIA_TYPE = "application/graphql-response+json"
-
-
-GRAPHIQL = "default-src 'self' https: data: 'unsafe-inline'; frame-ancestors 'none'"
-"""The policy of the page of GraphiQL, which is there in development alone."""
 
 
 class GraphQLOverHTTP:
@@ -46,6 +42,7 @@ class GraphQLOverHTTP:
         self.documents = documents
         self.config = config
         self.hub = hub
+        self.ide = Ide(config)
 
     async def respond(self, request: Request) -> Response:
         """Answer one request.
@@ -55,7 +52,7 @@ class GraphQLOverHTTP:
         """
         accepts = request.headers.get("accept", "").lower()
         if request.method == "GET" and "text/html" in accepts and not request.url.query:
-            return self._graphiql()
+            return self.ide.page()
         plain = MEDIA_TYPE not in accepts and sse.MEDIA_TYPE not in accepts
         headers: dict[str, str] = {}
         try:
@@ -124,13 +121,6 @@ class GraphQLOverHTTP:
             return _errors(await self.gate.over(grant), Unauthenticated.code)
 
         return over
-
-    def _graphiql(self) -> Response:
-        if not self.config.development:
-            return Response("GraphiQL is off here; set ENGAGE_DEVELOPMENT=true to have it.", 404)
-        return HTMLResponse(
-            get_graphql_ide_html(graphql_ide="graphiql"), headers={"Content-Security-Policy": GRAPHIQL}
-        )
 
 
 def _is_request_error(result: dict[str, Any]) -> bool:
