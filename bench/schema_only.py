@@ -20,7 +20,7 @@ from bench.load import Load, post
 from engage.api.context import Context
 from engage.api.schema import Faulty, build_schema
 from engage.base import crypto
-from engage.base.actor import Actor, Role
+from engage.base.actor import Role
 from engage.base.settings import Settings
 from engage.realtime.broker import Broker
 from engage.realtime.hub import Hub
@@ -97,14 +97,14 @@ def _validated(metrics_port: int) -> float:
 
 async def _in_memory(config: Settings, query: Query) -> Row:
     schema, bare = build_schema(), bare_schema()
-    actor = Actor("bench", Role.ADMIN)
+    token = crypto.issue_token(config, Role.ADMIN, subject="bench", valid_for=timedelta(hours=1))
     hub = Hub.of(Broker(config.redis_url, config.redis_prefix), config)  # belongs to a context; nobody asks it here
 
     async def execute() -> object:
         operation = schema.prepare(query.text, None, introspection=query.development)
         if isinstance(operation, Faulty) or schema.refused(None):
             raise RuntimeError("This should be executed.")
-        return await schema.run(operation, None, Context(actor, hub, config))
+        return await schema.run(operation, None, Context(crypto.read_token(config, token), hub, config))
 
     async def execute_bare() -> object:
         return {"data": (await bare.execute(query.text)).data}
