@@ -116,7 +116,14 @@ class _Question:
         return f"SELECT id FROM outbox WHERE {where} AND {_PAST} {_PAGE}"  # noqa: S608 -- as above
 
     def _of_lanes(self, where: str, indexed: str) -> str:
-        return self._lane_by_lane(indexed, self._newest(f"handler = l.handler AND target = l.target AND {where}"))
+        # Two bounds for an equality: beside that the order would be one of ids alone, which the primary key has, too,
+        # and the planner is tempted to read all lanes by it until it has a page of this one.
+        return self._lane_by_lane(
+            indexed,
+            f"SELECT id FROM outbox WHERE {where} AND (handler, target, id) {{past}} (l.handler, l.target, $2)"  # noqa: S608
+            " AND (handler, target) >= (l.handler, l.target) AND (handler, target) <= (l.handler, l.target)"
+            " ORDER BY handler {sort}, target {sort}, id {sort} LIMIT $1",
+        )
 
     def _undone(self, state: JobState | None) -> str:
         """Those due longest of each lane: at its front is what is at work."""
