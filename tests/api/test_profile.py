@@ -180,6 +180,11 @@ SELECTIONS = {
     "a balance": ("balance { available }", 2),
     "two balances": ('balance { available } other: balance(program: "demo") { available }', 2),
     "pages": ("transactions(first: 5) { edges { cursor } } purchases(first: 5) { edges { cursor } }", 2),
+    "pages and their totals": (
+        """transactions(first: 5) { totalCount } purchases(last: 5) { edges { cursor } totalCount }
+        messages(first: 5) { totalCount }""",
+        3,
+    ),
     "everything": (EVERYTHING, 2),
     "all of a statement": (f"transactions(first: 10) {{ edges {{ node {{ {OF_A_TRANSFER} }} }} }}", 3),
     "everything twice": (
@@ -191,7 +196,7 @@ SELECTIONS = {
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
-async def test_the_profile_takes_two_round_trips_at_the_most(
+async def test_the_profile_takes_a_round_trip_for_each_level(
     http: HttpClient, statements: Statements, rich: Person, people: People, selection: str
 ) -> None:
     fields, trips = SELECTIONS[selection]

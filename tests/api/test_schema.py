@@ -168,16 +168,25 @@ def test_connections_are_alike(schema: GraphQLSchema) -> None:
         assert {key: str(field.type) for key, field in type_.fields.items()} == {
             "edges": f"[{kind}Edge!]!",
             "pageInfo": "PageInfo!",
+            "totalCount": "Int",
         }
         assert {key: str(field.type) for key, field in edge.fields.items()} == {
             "cursor": "String!",
             "node": f"{kind}!",
         }
+    page_info = schema.type_map["PageInfo"]
+    assert isinstance(page_info, GraphQLObjectType)
+    assert {key: str(field.type) for key, field in page_info.fields.items()} == {
+        "hasNextPage": "Boolean!",
+        "hasPreviousPage": "Boolean!",
+        "startCursor": "String",
+        "endCursor": "String",
+    }
     for parent, name, field in with_fields(schema):
         if get_named_type(field.type).name in connections:
-            asked = {key: str(argument.type) for key, argument in field.args.items()}
-            assert asked["first"] == "Int!", f"{parent.name}.{name}"
-            assert asked["after"] == "String", f"{parent.name}.{name}"
+            asked = {key: str(field.args[key].type) for key in ("first", "after", "last", "before")}
+            expected = {"first": "Int", "after": "String", "last": "Int", "before": "String"}
+            assert asked == expected, f"{parent.name}.{name}"
             assert str(field.type).endswith("Connection!"), f"{parent.name}.{name}"
 
 

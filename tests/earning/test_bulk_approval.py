@@ -12,6 +12,7 @@ from engage.base import clock, db
 from engage.base.actor import SYSTEM, Actor, Role
 from engage.base.errors import Forbidden, NotFound
 from engage.base.ids import new_id
+from engage.base.paging import Window
 from engage.base.settings import Settings
 from engage.domains.earning.bulk import BulkAsked, approve_bulk_points, reject_bulk_points
 from engage.domains.earning.bulk.asking import WAITS_MAX
@@ -27,6 +28,7 @@ from engage.outbox.service import cancel_job, retry_jobs
 from engage.outbox.types import JobState
 from tests.earning.bulk import ADJUST, EARN, asked, available, new_members, numbered, points, post
 from tests.earning.till import new_program
+from tests.walking import walk_both
 
 ANN, BOB = Actor("ann", Role.STAFF), Actor("bob", Role.STAFF)
 
@@ -76,7 +78,7 @@ async def test_ups_and_downs_are_added_up_and_wait(program: str, tmp_path: Path)
     file = points(tmp_path, f"a,{members[0]},60", f"b,{members[1]},-41", f"c,{members[1]},bad")
     job_id = await waiting(program, file)
     assert (await get_job(SYSTEM, job_id)).state is JobState.WAITING
-    [row] = (await list_waiting(BOB, program, None, 10)).rows
+    [row] = (await list_waiting(BOB, program, Window(10))).rows
     assert (row.job_id, row.rows, row.added, row.removed, row.asked_by) == (job_id, 3, 60, 41, ANN.id)
     assert await available(members, program) == [100, 100]
 
@@ -90,7 +92,7 @@ async def test_ups_and_downs_are_added_up_and_wait(program: str, tmp_path: Path)
     assert await approve_bulk_points(BOB, job_id=job_id) == approved
     with pytest.raises(AdjustmentDecided):
         await reject_bulk_points(BOB, job_id=job_id)
-    assert (await list_waiting(BOB, program, None, 10)).rows == []
+    assert (await list_waiting(BOB, program, Window(10))).rows == []
     assert await said(program) == ["earning.bulk_correction_requested.v1", "earning.bulk_correction_decided.v1"]
     actors = await db.fetch("SELECT DISTINCT actor_id FROM transfers WHERE kind LIKE 'ADJUST%'")
     assert {row["actor_id"] for row in actors} == {ANN.id}
@@ -100,7 +102,7 @@ async def test_asked_again_it_is_the_same_that_waits(program: str, tmp_path: Pat
     file = points(tmp_path, *numbered(await new_members(2), 100))
     job_id = await waiting(program, file)
     assert await waiting(program, file) == job_id
-    assert len((await list_waiting(ANN, program, None, 10)).rows) == 1
+    assert len((await list_waiting(ANN, program, Window(10))).rows) == 1
     assert await db.fetch_value("SELECT count(*) FROM job_files WHERE job_id IS NULL") == 0
 
 
@@ -151,17 +153,15 @@ async def test_a_job_that_was_cancelled_cannot_be_approved(program: str, tmp_pat
 async def test_pages_of_what_waits(program: str, tmp_path: Path) -> None:
     members = await new_members(2)
     jobs = [await waiting(program, points(tmp_path, *numbered(members, 100 + n))) for n in range(3)]
-    page = await list_waiting(BOB, program, None, 2)
-    assert ([row.job_id for row in page.rows], page.has_next) == (jobs[:2], True)
-    page = await list_waiting(BOB, program, jobs[1], 2)
-    assert ([row.job_id for row in page.rows], page.has_next) == (jobs[2:], False)
+    rows = await walk_both(lambda window: list_waiting(BOB, program, window), 2)
+    assert [row.job_id for row in rows] == jobs
 
 
 async def test_roles_and_unknown_ids(program: str) -> None:
     with pytest.raises(NotFound):
         await approve_bulk_points(BOB, job_id=new_id())
     with pytest.raises(NotFound):
-        await list_waiting(BOB, "nowhere", None, 1)
+        await list_waiting(BOB, "nowhere", Window(1))
     for role in (Role.MEMBER, Role.MODERATOR):
         actor = Actor("someone", role)
         with pytest.raises(Forbidden):
@@ -169,4 +169,4 @@ async def test_roles_and_unknown_ids(program: str) -> None:
         with pytest.raises(Forbidden):
             await reject_bulk_points(actor, job_id=new_id())
         with pytest.raises(Forbidden):
-            await list_waiting(actor, program, None, 1)
+            await list_waiting(actor, program, Window(1))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from engage.base.actor import SYSTEM
+from engage.base.paging import Window
 from engage.base.settings import Settings
 from engage.cli.importing import app
 from engage.domains.earning.bulk.queries import list_waiting
@@ -66,7 +67,7 @@ async def test_a_large_correction_waits(channels: Settings, program: str, tmp_pa
     code, output, errors = await _run(channels, program, file, "--operation", "adjust")
     assert (code, errors) == (0, "")
     assert "waits until somebody else has approved it" in " ".join(output.split())
-    [row] = (await list_waiting(SYSTEM, program, None, 2)).rows
+    [row] = (await list_waiting(SYSTEM, program, Window(2))).rows
     assert str(row.job_id) in output
     assert await available([member], program) == [0]
 

@@ -14,7 +14,8 @@ import orjson
 from engage.base import clock, db
 from engage.base.actor import SYSTEM, Actor, Role
 from engage.base.ids import new_id
-from engage.base.readings import Fetch, fetch_together
+from engage.base.paging import Page, Window
+from engage.base.readings import Fetch, fetch_one, fetch_together
 from engage.domains.ledger import queries, service
 from engage.domains.ledger.types import Balance, CurrencyKind, ExpirySchedule, Posted, TransferRecord
 from engage.domains.ledger.verify import verify_ledger
@@ -86,11 +87,13 @@ async def schedule(member_id: UUID, program: str, days: int = 100) -> ExpirySche
     return answer
 
 
-async def statement(member_id: UUID, program: str, first: int = 100, below: int = 2**62) -> list[TransferRecord]:
-    args = (program, CurrencyKind.POINTS, first, below, None, None, None)
-    [found] = await fetch_together([Fetch(queries.STATEMENTS, (member_id,), args)])
-    answer: list[TransferRecord] = found.get(str(member_id), [])
-    return answer
+async def statement_page(member_id: UUID, program: str, window: Window) -> Page[TransferRecord]:
+    args = (program, CurrencyKind.POINTS, None, None, None)
+    return await queries.STATEMENTS.page(fetch_one, member_id, window, *args)
+
+
+async def statement(member_id: UUID, program: str) -> Sequence[TransferRecord]:
+    return (await statement_page(member_id, program, Window(100))).rows
 
 
 async def lots(member_id: UUID, program: str) -> list[tuple[str, int, int]]:

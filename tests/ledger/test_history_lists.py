@@ -13,7 +13,7 @@ from engage.base import clock
 from engage.base.actor import SYSTEM, Actor, Role
 from engage.base.errors import Forbidden, InvalidInput, NotFound
 from engage.base.ids import new_id
-from engage.base.paging import Page, encode_cursor
+from engage.base.paging import Window, encode_cursor
 from engage.domains.ledger import queries, service
 from engage.domains.ledger.queries import GiftDirection
 from engage.domains.ledger.types import AdjustmentState, CurrencyKind, GiftState, HoldPurpose, HoldState
@@ -21,9 +21,10 @@ from engage.domains.lifecycle.service import freeze_member
 from tests.ledger.books import NOON, STAFF, earn, new_key, new_member, new_program
 from tests.ledger.publishing import program_with, rolling
 from tests.ledger.whole_books import write_books
+from tests.walking import Ask, walk_both
 
 DAY = timedelta(days=1)
-LAST = queries.id_below(None)
+ALL, NINE = Window(100), Window(9)
 SENT, RECEIVED = GiftDirection.SENT, GiftDirection.RECEIVED
 
 
@@ -37,23 +38,8 @@ async def hold(member: UUID, program: str, amount: int, days: int = 2) -> UUID:
 
 async def states(member: UUID, state: HoldState | None = None) -> list[tuple[int, int, HoldState]]:
     """Amount, remaining and state of a member's holds, newest first."""
-    page = await queries.list_holds(STAFF, member, state, 100, LAST)
+    page = await queries.list_holds(STAFF, member, state, ALL)
     return [(one.amount, one.remaining, one.state) for one in page.rows]
-
-
-async def paged(
-    ask: Callable[[int, str | None], Awaitable[Page[Any]]], cursor: Callable[[Any], str], size: int
-) -> Any:
-    """The ids of a whole list, read in pages of a size."""
-    ids: list[UUID] = []
-    after: str | None = None
-    while True:
-        page = await ask(size, after)
-        assert len(page.rows) <= size
-        ids += [row.id for row in page.rows]
-        if not page.has_next:
-            return ids
-        after = cursor(page.rows[-1])
 
 
 async def test_holds_stand_as_time_has_left_them(member: UUID, program: str) -> None:
@@ -73,7 +59,7 @@ async def test_holds_stand_as_time_has_left_them(member: UUID, program: str) -> 
                 await service.sweep_due(1000)
             assert await states(member, HoldState.EXPIRED) == [(1, 0, HoldState.EXPIRED)]
             assert await states(member, HoldState.OPEN) == [(4, 4, HoldState.OPEN)]
-            [expired] = (await queries.list_holds(STAFF, member, HoldState.EXPIRED, 9, LAST)).rows
+            [expired] = (await queries.list_holds(STAFF, member, HoldState.EXPIRED, NINE)).rows
             assert expired.closed_at == expired.deadline == NOON + 2 * DAY
 
 
@@ -90,7 +76,7 @@ async def test_holds_of_a_frozen_member_stand_still(member: UUID, program: str) 
 async def test_holds_tell_what_they_are_of() -> None:
     story = await write_books()
     with clock.frozen(NOON + 3 * DAY):
-        found = (await queries.list_holds(STAFF, story.member, None, 100, LAST)).rows
+        found = (await queries.list_holds(STAFF, story.member, None, ALL)).rows
     assert [(one.currency, one.money, one.purpose, one.amount) for one in found] == [
         (CurrencyKind.CASH, "EUR", HoldPurpose.SPEND, 120),
         (CurrencyKind.POINTS, None, HoldPurpose.GIFT, 18),
@@ -104,10 +90,10 @@ async def test_holds_tell_what_they_are_of() -> None:
 async def test_gifts_have_two_sides_and_their_message() -> None:
     story = await write_books()
     with clock.frozen(NOON + 3 * DAY):
-        sent = (await queries.list_gifts(STAFF, story.member, SENT, None, 100, LAST)).rows
-        received = (await queries.list_gifts(STAFF, story.friend, RECEIVED, None, 100, LAST)).rows
-        accepted = await queries.list_gifts(STAFF, story.friend, RECEIVED, GiftState.ACCEPTED, 100, LAST)
-        assert (await queries.list_gifts(STAFF, story.member, RECEIVED, None, 100, LAST)).rows == []
+        sent = (await queries.list_gifts(STAFF, story.member, SENT, None, ALL)).rows
+        received = (await queries.list_gifts(STAFF, story.friend, RECEIVED, None, ALL)).rows
+        accepted = await queries.list_gifts(STAFF, story.friend, RECEIVED, GiftState.ACCEPTED, ALL)
+        assert (await queries.list_gifts(STAFF, story.member, RECEIVED, None, ALL)).rows == []
     assert sent == received
     assert [(one.amount, one.state, one.message) for one in sent] == [
         (15, GiftState.EXPIRED, None),
@@ -129,7 +115,7 @@ async def test_an_offer_past_its_deadline_has_expired_before_any_sweep() -> None
         with clock.frozen(NOON + days * DAY):
             for member, side in ((sender, SENT), (recipient, RECEIVED)):
                 for asked in GiftState:
-                    page = await queries.list_gifts(STAFF, member, side, asked, 9, LAST)
+                    page = await queries.list_gifts(STAFF, member, side, asked, NINE)
                     assert [one.state for one in page.rows] == ([state] if asked is state else [])
 
 
@@ -148,7 +134,7 @@ async def test_corrections_wait_in_a_queue_until_they_are_decided(member: UUID) 
     await service.reject_adjustment(other, adjustment_id=asked[2])
 
     async def queue(state: AdjustmentState) -> list[Any]:
-        page = await queries.list_adjustments(STAFF, state, 100, queries.adjustments_below(None))
+        page = await queries.list_adjustments(STAFF, state, ALL)
         return [one for one in page.rows if one.program == program]
 
     [waiting] = await queue(AdjustmentState.WAITING)
@@ -162,8 +148,8 @@ async def test_corrections_wait_in_a_queue_until_they_are_decided(member: UUID) 
 async def test_rates_are_told_by_version_or_by_moment() -> None:
     one, two = await new_program(), await new_program()
 
-    async def rates(at: Any = None, first: int = 100, below: int = queries.rates_below(None)) -> list[int]:
-        page = await queries.list_exchange_rates(one, two, at, first, below)
+    async def rates(at: Any = None, window: Window = ALL) -> list[int]:
+        page = await queries.list_exchange_rates(one, two, at, window)
         return [rate.version for rate in page.rows]
 
     with clock.frozen(NOON):
@@ -173,25 +159,25 @@ async def test_rates_are_told_by_version_or_by_moment() -> None:
                 effective_at=NOON + days * DAY, ends_at=None if ends is None else NOON + ends * DAY,
             )  # fmt: skip
     assert await rates() == [3, 2, 1]
-    assert await rates(first=1) == [3]
-    assert await rates(below=2) == [1]
+    assert await rates(window=Window(1)) == [3]
+    assert await rates(window=Window(9, cursor=encode_cursor(2))) == [1]
     at = [NOON - DAY, NOON, NOON + 5 * DAY, NOON + 6 * DAY, NOON + 9 * DAY]
     assert [await rates(moment) for moment in at] == [[], [1], [2], [], [3]]
     for places, path in (((one, "nowhere"), "to"), (("nowhere", two), "from")):
         with pytest.raises(NotFound) as caught:
-            await queries.list_exchange_rates(*places, None, 1, queries.rates_below(None))
+            await queries.list_exchange_rates(*places, None, NINE)
         assert caught.value.path == [path]
 
 
 async def test_top_ups_tell_what_was_paid_back() -> None:
     story = await write_books()
-    [one] = (await queries.list_top_ups(STAFF, story.member, 100, LAST)).rows
+    [one] = (await queries.list_top_ups(STAFF, story.member, ALL)).rows
     assert (one.id, one.amount, one.bonus, one.refunded, one.money) == (story.id("topped up"), 2050, 205, 430, "EUR")
     assert (one.channel, one.store, one.paid_at, one.program) == ("pos", None, NOON, story.program)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 100])
-async def test_lists_come_page_by_page(member: UUID, size: int) -> None:
+async def test_lists_come_page_by_page_from_either_end(member: UUID, size: int) -> None:
     program = await program_with(rolling(adjust_alone_max=1))
     two = await new_program()
     recipient = await new_member()
@@ -213,36 +199,23 @@ async def test_lists_come_page_by_page(member: UUID, size: int) -> None:
         )
         expected["rates"].insert(0, rate.id)
 
-    def by_id(row: Any) -> str:
-        return encode_cursor(str(row.id))
-
-    found = {
-        "holds": await paged(
-            lambda first, after: queries.list_holds(STAFF, member, None, first, queries.id_below(after)), by_id, size
-        ),
-        "gifts": await paged(
-            lambda first, after: queries.list_gifts(STAFF, recipient, RECEIVED, None, first, queries.id_below(after)),
-            by_id, size,
-        ),
-        "rates": await paged(
-            lambda first, after: queries.list_exchange_rates(program, two, None, first, queries.rates_below(after)),
-            lambda row: encode_cursor(row.version), size,
-        ),
-        "adjustments": await paged(
-            lambda first, after: queries.list_adjustments(
-                STAFF, AdjustmentState.WAITING, first, queries.adjustments_below(after)
-            ),
-            lambda row: encode_cursor(row.asked_at.isoformat(), str(row.id)), size,
-        ),
-    }  # fmt: skip
+    asks: dict[str, Ask[Any]] = {
+        "holds": lambda window: queries.list_holds(STAFF, member, None, window),
+        "gifts": lambda window: queries.list_gifts(STAFF, recipient, RECEIVED, None, window),
+        "rates": lambda window: queries.list_exchange_rates(program, two, None, window),
+        "adjustments": lambda window: queries.list_adjustments(STAFF, AdjustmentState.WAITING, window),
+    }
+    found = {name: [row.id for row in await walk_both(ask, size)] for name, ask in asks.items()}
+    sent = await walk_both(lambda window: queries.list_gifts(STAFF, member, SENT, None, window), size)
+    assert [gift.id for gift in sent] == expected["gifts"]
     found["adjustments"] = [one for one in found["adjustments"] if one in expected["adjustments"]]
     assert found == expected
 
 
 LISTS: dict[str, Callable[[Actor, UUID], Awaitable[object]]] = {
-    "holds": lambda actor, member: queries.list_holds(actor, member, None, 9, LAST),
-    "gifts": lambda actor, member: queries.list_gifts(actor, member, SENT, None, 9, LAST),
-    "top-ups": lambda actor, member: queries.list_top_ups(actor, member, 9, LAST),
+    "holds": lambda actor, member: queries.list_holds(actor, member, None, NINE),
+    "gifts": lambda actor, member: queries.list_gifts(actor, member, SENT, None, NINE),
+    "top-ups": lambda actor, member: queries.list_top_ups(actor, member, NINE),
 }
 
 
@@ -260,23 +233,24 @@ async def test_a_member_sees_only_their_own(member: UUID, name: str) -> None:
 
 async def test_corrections_are_for_the_desk(member: UUID) -> None:
     for role in set(Role) - {Role.MEMBER}:
-        await queries.list_adjustments(Actor("x", role), AdjustmentState.WAITING, 1, queries.adjustments_below(None))
+        await queries.list_adjustments(Actor("x", role), AdjustmentState.WAITING, NINE)
     with pytest.raises(Forbidden):
-        await queries.list_adjustments(
-            Actor("m", Role.MEMBER, member), AdjustmentState.WAITING, 1, queries.adjustments_below(None)
-        )
+        await queries.list_adjustments(Actor("m", Role.MEMBER, member), AdjustmentState.WAITING, NINE)
 
 
-@pytest.mark.parametrize("first", [0, 101, -1])
-async def test_a_page_has_its_limits(member: UUID, program: str, first: int) -> None:
+@pytest.mark.parametrize("size", [0, 101, -1])
+@pytest.mark.parametrize("backward", [False, True])
+async def test_a_page_has_its_limits(member: UUID, program: str, size: int, *, backward: bool) -> None:
+    window = Window(size, backward)
     asked: list[Awaitable[object]] = [
-        queries.list_holds(STAFF, member, None, first, LAST),
-        queries.list_gifts(STAFF, member, SENT, None, first, LAST),
-        queries.list_top_ups(STAFF, member, first, LAST),
-        queries.list_adjustments(STAFF, AdjustmentState.WAITING, first, queries.adjustments_below(None)),
-        queries.list_exchange_rates(program, program, None, first, 9),
-        queries.list_lots(STAFF, member, program, CurrencyKind.POINTS, first, LAST),
+        queries.list_holds(STAFF, member, None, window),
+        queries.list_gifts(STAFF, member, SENT, None, window),
+        queries.list_top_ups(STAFF, member, window),
+        queries.list_adjustments(STAFF, AdjustmentState.WAITING, window),
+        queries.list_exchange_rates(program, program, None, window),
+        queries.list_lots(STAFF, member, program, CurrencyKind.POINTS, window),
     ]
     for one in asked:
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInput) as refused:
             await one
+        assert refused.value.path == ["last" if backward else "first"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -15,8 +16,8 @@ from engage.base import clock, db
 from engage.base.actor import SYSTEM, Actor, Role
 from engage.base.errors import Forbidden, NotFound
 from engage.base.ids import new_id
-from engage.base.paging import encode_cursor
-from engage.base.readings import Fetch, fetch_together
+from engage.base.paging import Window
+from engage.base.readings import Fetch, fetch_one, fetch_together
 from engage.base.settings import Settings
 from engage.domains.ledger import queries, service
 from engage.domains.ledger.policy.types import ReturnedKind
@@ -27,10 +28,10 @@ from tests.ledger.lives import HOUR, Life, Step, steps
 from tests.ledger.merging import merge
 from tests.ledger.publishing import program_with, rolling
 from tests.ledger.whole_books import Story, write_books
+from tests.walking import walk_both
 
 K = TransferKind
 DAY = timedelta(days=1)
-FIRST = queries.id_behind(None)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,21 +41,12 @@ async def story(connected: Settings) -> Story:
 
 
 async def lots(member: UUID, program: str, currency: CurrencyKind = CurrencyKind.POINTS) -> list[LotRecord]:
-    """All of them, page by page."""
-    seen: list[LotRecord] = []
-    after: str | None = None
-    while True:
-        page = await queries.list_lots(STAFF, member, program, currency, 7, queries.id_below(after))
-        seen += page.rows
-        if not page.has_next:
-            return seen
-        after = encode_cursor(str(page.rows[-1].id))
+    """All of them, page by page, from either end."""
+    return await walk_both(lambda window: queries.list_lots(STAFF, member, program, currency, window), 7)
 
 
-async def history(lot_id: UUID, first: int = 100, after: int = -1) -> list[LotMove]:
-    [found] = await fetch_together([Fetch(queries.LOT_HISTORIES, (lot_id,), (first, after))])
-    answer: list[LotMove] = found[str(lot_id)]
-    return answer
+async def history(lot_id: UUID, size: int = 100) -> list[LotMove]:
+    return await walk_both(partial(queries.LOT_HISTORIES.page, fetch_one, lot_id), size)
 
 
 async def origins(lot_id: UUID) -> list[LotLink]:
@@ -63,10 +55,8 @@ async def origins(lot_id: UUID) -> list[LotLink]:
     return answer
 
 
-async def successors(lot_id: UUID, first: int = 100, after: UUID = FIRST) -> list[LotLink]:
-    [found] = await fetch_together([Fetch(queries.LOT_SUCCESSORS, (lot_id,), (first, after))])
-    answer: list[LotLink] = found[str(lot_id)]
-    return answer
+async def successors(lot_id: UUID, size: int = 100) -> list[LotLink]:
+    return await walk_both(partial(queries.LOT_SUCCESSORS.page, fetch_one, lot_id), size)
 
 
 def total(found: list[LotRecord]) -> tuple[int, int, int]:
@@ -161,13 +151,7 @@ async def test_the_history_of_a_lot_comes_page_by_page(member: UUID, program: st
     whole = await history(lot.id)
     assert [move.amount for move in whole] == [10, -1, -2, -3]
     for size in (1, 2, 3):
-        seen: list[LotMove] = []
-        after = queries.number_behind(None)
-        while page := await history(lot.id, size, after):
-            assert len(page) <= size + 1
-            seen += page[:size]
-            after = seen[-1].number
-        assert seen == whole
+        assert await history(lot.id, size) == whole
 
 
 async def test_points_that_were_given_exchanged_and_merged_lead_back_to_their_earning() -> None:
@@ -224,12 +208,7 @@ async def test_successors_come_page_by_page(program: str) -> None:
     [lot] = await lots(sender, program)
     whole = await successors(lot.id)
     assert [link.amount for link in whole] == [3] * 5
-    seen: list[LotLink] = []
-    after = FIRST
-    while page := await successors(lot.id, 2, after):
-        seen += page[:2]
-        after = seen[-1].id
-    assert seen == whole
+    assert await successors(lot.id, 2) == whole
 
 
 async def test_no_more_than_a_hundred_origins_are_told(member: UUID, program: str) -> None:
@@ -266,7 +245,7 @@ async def test_a_lot_is_for_its_member_and_those_who_may_look(story: Story) -> N
         with pytest.raises(Forbidden):
             await queries.get_lot(other, lot_id)
     with pytest.raises(Forbidden):
-        await queries.list_lots(other, story.member, story.program, CurrencyKind.POINTS, 1, queries.id_below(None))
+        await queries.list_lots(other, story.member, story.program, CurrencyKind.POINTS, Window(1))
 
 
 async def test_stored_value_has_lots_of_its_own(story: Story) -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from engage.base import clock, db
+from engage.base import clock, db, listings
 from engage.base.actor import SYSTEM
-from engage.base.readings import Fetch, Reading, fetch_together
+from engage.base.paging import Window, encode_cursor
+from engage.base.readings import Reading, fetch_one
 from engage.domains.ledger import queries, service
 from engage.domains.ledger.queries import GiftDirection
 from engage.domains.ledger.types import AdjustmentState, CurrencyKind, HoldState, TransferKind
 from tests.ledger.books import NOON, STAFF, earn, new_key, new_member, new_program
-from tests.ledger.test_history_statements import details, lines, shares
+from tests.ledger.test_history_statements import details, lines
 from tests.ledger.test_plans import whole_tables_read
 from tests.ledger.whole_books import DAY, HOUR, Story, write_books
+from tests.walking import Ask
 
-LAST = queries.id_below(None)
 SMALL = {"programs", "currencies", "points_policies", "exchange_rates"}
 """Tables of the organisation, not of members."""
 
@@ -33,11 +36,6 @@ async def story(program: str) -> Story:
     return await write_books()
 
 
-async def read(reading: Reading[Any], of: UUID, *args: object) -> dict[str, Any]:
-    [found] = await fetch_together([Fetch(reading, (of,), args)])
-    return found
-
-
 async def read_everything(story: Story) -> None:
     member, program, points = story.member, story.program, CurrencyKind.POINTS
     readings: list[tuple[Reading[Any], tuple[object, ...]]] = [
@@ -47,32 +45,45 @@ async def read_everything(story: Story) -> None:
         (queries.STORED_VALUES, (program, None, clock.now())),
     ]
     for reading, args in readings:
-        assert await read(reading, member, *args)
+        assert await fetch_one(reading, member, *args)
     everything = await lines(member, program)
     assert await lines(member, program, kinds=(TransferKind.EARN, TransferKind.SPEND))
     assert await lines(member, program, begin=NOON + HOUR, end=NOON + 2 * HOUR)
     for line in everything:
         assert (await details(line.id)).entries
-        await shares(line.id)
         await queries.get_transfer(STAFF, line.id)
-    page = await queries.list_lots(STAFF, member, program, points, 100, LAST)
-    for lot in page.rows:
-        readings = [
-            (queries.LOT_HISTORIES, (9, -1)),
-            (queries.LOT_ORIGINS, ()),
-            (queries.LOT_SUCCESSORS, (9, UUID(int=0))),
-        ]
-        for reading, args in readings:
-            assert await read(reading, lot.id, *args)
+    lots = (await queries.list_lots(STAFF, member, program, points, Window(100))).rows
+    for lot in lots:
+        await fetch_one(queries.LOT_ORIGINS, lot.id)
         await queries.get_lot(STAFF, lot.id)
-    for state in (None, HoldState.OPEN, HoldState.EXPIRED):
-        await queries.list_holds(STAFF, member, state, 9, LAST)
-    for direction in GiftDirection:
-        await queries.list_gifts(STAFF, member, direction, None, 9, LAST)
-    await queries.list_adjustments(STAFF, AdjustmentState.WAITING, 9, queries.adjustments_below(None))
-    await queries.list_top_ups(STAFF, member, 9, LAST)
-    await queries.list_exchange_rates(program, story.other_program, None, 9, 9)
-    await queries.list_exchange_rates(program, story.other_program, NOON + DAY, 9, 9)
+    for backward in (False, True):
+        for ask in lists(story, [line.id for line in everything], [lot.id for lot in lots]):
+            page = await ask(Window(9, backward))
+            await page.count()
+            if page.rows:
+                await ask(Window(9, backward, page.cursor(page.rows[-1])))
+
+
+def lists(story: Story, transfers: list[UUID], lots: list[UUID]) -> list[Ask[Any]]:
+    """All lists of the ledger."""
+    member, program, other = story.member, story.program, story.other_program
+    points, waiting = CurrencyKind.POINTS, AdjustmentState.WAITING
+    statement = partial(queries.STATEMENTS.page, fetch_one, member)
+    kinds = (TransferKind.EARN, TransferKind.SPEND)
+    return [
+        lambda window: statement(window, program, points, None, None, None),
+        lambda window: statement(window, program, points, kinds, NOON, NOON + 2 * HOUR),
+        *[partial(queries.TRANSFER_LOTS.page, fetch_one, one) for one in transfers],
+        *[partial(queries.LOT_HISTORIES.page, fetch_one, one) for one in lots],
+        *[partial(queries.LOT_SUCCESSORS.page, fetch_one, one) for one in lots],
+        partial(queries.list_lots, STAFF, member, program, points),
+        *[partial(queries.list_holds, STAFF, member, state) for state in (None, HoldState.OPEN, HoldState.EXPIRED)],
+        *[partial(queries.list_gifts, STAFF, member, direction, None) for direction in GiftDirection],
+        partial(queries.list_adjustments, STAFF, waiting),
+        partial(queries.list_top_ups, STAFF, member),
+        partial(queries.list_exchange_rates, program, other, None),
+        partial(queries.list_exchange_rates, program, other, NOON + DAY),
+    ]
 
 
 async def test_each_way_to_the_history_has_its_index(story: Story) -> None:
@@ -86,11 +97,11 @@ async def test_each_way_to_the_history_has_its_index(story: Story) -> None:
     assert whole <= SMALL
 
 
-async def rows_read(sql: str, *values: object) -> int:
-    """How many rows of any table a statement has looked at, as its functions say."""
+async def rows_read(work: Awaitable[object]) -> int:
+    """How many rows of any table some reading has looked at, as its functions say."""
     async with db.transaction():
         before = await db.fetch_value(_LOOKED_AT)
-        await db.fetch(sql, *values)
+        await work
         after = await db.fetch_value(_LOOKED_AT)
     return int(after - before)
 
@@ -117,26 +128,41 @@ async def long_history(connected: object) -> tuple[UUID, str]:
     return member, program
 
 
-STATEMENT = "SELECT * FROM engage.ledger_statements($1, $2, 'POINTS', 5, $3, $4, $5, $6)"
 BEFORE = NOON + 3 * HOUR
 
 
 async def test_a_statement_costs_the_same_however_deep_it_lies(long_history: tuple[UUID, str]) -> None:
     member, program = long_history
-    top = 2**62
-    for args in (
-        (top, None, None, None),
+    for cursor, *args in (
+        (None, None, None, None),
         (10, None, None, None),  # the last page
-        (top, ["DONATE"], None, None),  # one of a kind, at the far end
-        (top, ["DONATE", "EARN", "EXPIRE"], None, None),
-        (top, None, None, BEFORE),
-        (top, ["SPEND"], NOON + timedelta(minutes=1), BEFORE),
+        (600, None, None, None),
+        (None, ["DONATE"], None, None),  # one of a kind, at the far end
+        (None, ["DONATE", "EARN", "EXPIRE"], None, None),
+        (None, None, None, BEFORE),
+        (None, ["SPEND"], NOON + timedelta(minutes=1), BEFORE),
     ):
-        assert await rows_read(STATEMENT, [member], program, *args) < ROWS, args
+        for backward in (False, True):
+            window = Window(5, backward, None if cursor is None else encode_cursor(cursor))
+            page = queries.STATEMENTS.page(fetch_one, member, window, program, CurrencyKind.POINTS, *args)
+            assert await rows_read(page) < ROWS, (window, args)
+
+
+async def test_a_long_list_is_counted_only_so_far(
+    long_history: tuple[UUID, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member, program = long_history
+    args = (program, CurrencyKind.POINTS, None, None, None)
+    page = await queries.STATEMENTS.page(fetch_one, member, Window(1), *args)
+    assert await page.count() == 1201
+    monkeypatch.setattr(listings, "COUNT_MAX", 10)
+    page = await queries.STATEMENTS.page(fetch_one, member, Window(1), *args)
+    assert await rows_read(page.count()) < ROWS
+    assert await page.count() is None
 
 
 async def test_a_balance_of_long_ago_costs_no_more_than_one_of_yesterday(long_history: tuple[UUID, str]) -> None:
     member, program = long_history
     for at in (BEFORE, NOON + 600 * HOUR, NOON + 1198 * HOUR):
         sql = "SELECT * FROM engage.ledger_balances_at($1, $2, $3)"
-        assert await rows_read(sql, [member], program, at) < ROWS, at
+        assert await rows_read(db.fetch(sql, [member], program, at)) < ROWS, at

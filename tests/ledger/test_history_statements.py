@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,7 @@ from engage.base import clock
 from engage.base.actor import Actor, Role
 from engage.base.errors import Forbidden, InvalidInput, NotFound
 from engage.base.ids import new_id
-from engage.base.paging import encode_cursor
-from engage.base.readings import Fetch, fetch_together
+from engage.base.readings import Fetch, fetch_one, fetch_together
 from engage.base.settings import Settings
 from engage.domains.ledger import queries, service
 from engage.domains.ledger.errors import ExceedsReversible
@@ -29,6 +29,7 @@ from engage.domains.ledger.types import (
 )
 from tests.ledger.books import NOON, STAFF, earn, new_key, spend
 from tests.ledger.whole_books import DAY, HOUR, Story, write_books
+from tests.walking import walk_both
 
 K = TransferKind
 MEMBER = Role.MEMBER
@@ -46,11 +47,8 @@ async def details(transfer_id: UUID) -> TransferDetails:
     return answer
 
 
-async def shares(transfer_id: UUID, first: int = 100, after: str | None = None) -> list[LotShare]:
-    behind = queries.shares_behind(after)
-    [found] = await fetch_together([Fetch(queries.TRANSFER_LOTS, (transfer_id,), (first, *behind))])
-    answer: list[LotShare] = found[str(transfer_id)]
-    return answer
+async def shares(transfer_id: UUID, size: int = 100) -> list[LotShare]:
+    return await walk_both(partial(queries.TRANSFER_LOTS.page, fetch_one, transfer_id), size)
 
 
 async def lines(
@@ -58,16 +56,14 @@ async def lines(
     program: str,
     *,
     currency: CurrencyKind = CurrencyKind.POINTS,
-    first: int = 100,
-    below: int = queries.statement_below(None),
+    size: int = 100,
     kinds: tuple[TransferKind, ...] | None = None,
     begin: datetime | None = None,
     end: datetime | None = None,
 ) -> list[TransferRecord]:
-    args = (program, currency, first, below, kinds, begin, end)
-    [found] = await fetch_together([Fetch(queries.STATEMENTS, (member,), args)])
-    answer: list[TransferRecord] = found.get(str(member), [])
-    return answer
+    """All of them, page by page, from either end."""
+    ask = queries.STATEMENTS.page
+    return await walk_both(lambda window: ask(fetch_one, member, window, program, currency, kinds, begin, end), size)
 
 
 async def everything(story: Story) -> list[TransferRecord]:
@@ -219,18 +215,11 @@ async def test_the_lots_of_a_transfer_come_page_by_page(story: Story, member: UU
     spent = await spend(member, program, 6)
     whole = await shares(spent.transfer_id)
     assert [one.amount for one in whole] == [-1, -2, -3]
-    after = None
-    seen = []
-    for _ in whole:
-        page = await shares(spent.transfer_id, 1, after)
-        seen.append(page[0])
-        after = encode_cursor(*queries.share_key(page[0]))
-    assert seen == whole
-    assert await shares(spent.transfer_id, 1, after) == []
+    for size in (1, 2):
+        assert await shares(spent.transfer_id, size) == whole
     received = (await lines(story.friend, story.program, kinds=(K.RECEIVE,)))[0]
-    made = await shares(received.id)
+    made = await shares(received.id, 1)
     assert [one.number for one in made] == [None] * len(made)
-    assert await shares(received.id, 100, encode_cursor(*queries.share_key(made[-1]))) == []
 
 
 async def test_a_statement_can_be_of_some_kinds_only(story: Story) -> None:
@@ -238,14 +227,7 @@ async def test_a_statement_can_be_of_some_kinds_only(story: Story) -> None:
     for kinds in ((K.EARN,), (K.EARN, K.SPEND, K.EARN), tuple(K), (K.TOP_UP,), ()):
         expected = [line for line in whole if line.kind in kinds]
         assert await lines(story.member, story.program, kinds=kinds) == expected
-        paged: list[TransferRecord] = []
-        below = queries.statement_below(None)
-        while page := await lines(story.member, story.program, kinds=kinds, first=2, below=below):
-            paged += page[:2]
-            below = paged[-1].version
-            if len(page) <= 2:
-                break
-        assert paged == expected
+        assert await lines(story.member, story.program, kinds=kinds, size=2) == expected
 
 
 async def test_a_statement_can_be_of_some_time_only(story: Story) -> None:

@@ -14,7 +14,8 @@ import pytest
 from engage.base import clock, db
 from engage.base.actor import SYSTEM, Actor, Role
 from engage.base.errors import Forbidden, IdempotencyConflict, InvalidInput, NotFound
-from engage.domains.ledger.policy.queries import BELOW_ALL, get_points_policy, list_points_policies, record_of
+from engage.base.paging import Window
+from engage.domains.ledger.policy.queries import get_points_policy, list_points_policies, record_of
 from engage.domains.ledger.policy.service import publish_points_policy
 from engage.domains.ledger.policy.types import (
     BonusStep,
@@ -29,6 +30,7 @@ from engage.domains.ledger.types import TransferKind
 from engage.domains.members.service import create_program
 from tests.ledger.books import NOON, assert_whole, new_key, new_program
 from tests.ledger.publishing import ADMIN, publish, rolling
+from tests.walking import walk_both
 
 DAY = timedelta(days=1)
 NEVER = PolicyTerms(ExpiryKind.NEVER)
@@ -56,7 +58,7 @@ EVERYTHING_SAID = PolicyTerms(
 
 
 async def versions(program: str) -> list[int]:
-    return [one.version for one in (await list_points_policies(program, BELOW_ALL, 100)).rows]
+    return [one.version for one in (await list_points_policies(program, Window(100))).rows]
 
 
 async def version_at(program: str, days: float) -> int:
@@ -131,12 +133,11 @@ async def test_publishing_takes_back_what_was_planned(program: str) -> None:
 async def test_versions_are_listed_newest_first(program: str) -> None:
     for _ in range(5):
         await publish(program, NEVER)
-    page = await list_points_policies(program, BELOW_ALL, 2)
-    assert ([one.version for one in page.rows], page.has_next) == ([5, 4], True)
-    page = await list_points_policies(program, 4, 3)
-    assert ([one.version for one in page.rows], page.has_next) == ([3, 2, 1], False)
+    for size in (2, 3):
+        rows = await walk_both(lambda window: list_points_policies(program, window), size)
+        assert [one.version for one in rows] == [5, 4, 3, 2, 1]
     with pytest.raises(InvalidInput):
-        await list_points_policies(program, BELOW_ALL, 101)
+        await list_points_policies(program, Window(101))
 
 
 async def test_publishing_is_said_in_the_stream_of_the_program(program: str) -> None:
@@ -199,7 +200,7 @@ async def test_only_admins_publish(program: str, role: Role) -> None:
 
 
 async def test_a_program_that_is_not_there() -> None:
-    for ask in (publish("nowhere", NEVER), get_points_policy("nowhere"), list_points_policies("nowhere", 9, 9)):
+    for ask in (publish("nowhere", NEVER), get_points_policy("nowhere"), list_points_policies("nowhere", Window(9))):
         with pytest.raises(NotFound) as caught:
             await ask
         assert caught.value.path == ["program"]

@@ -11,8 +11,8 @@ import pytest
 from engage.base import clock, db
 from engage.base.actor import SYSTEM
 from engage.base.errors import InvalidInput
-from engage.base.paging import encode_cursor
-from engage.domains.ledger.queries import get_program_points, statement_below, statement_page
+from engage.base.paging import Window, encode_cursor
+from engage.domains.ledger.queries import get_program_points
 from engage.domains.ledger.queries.records import ProgramPoints
 from engage.domains.ledger.types import Balance, ExpiryLine, ExpirySchedule, TransferRecord
 from tests.ledger.books import (
@@ -25,7 +25,7 @@ from tests.ledger.books import (
     new_program,
     schedule,
     spend,
-    statement,
+    statement_page,
 )
 
 
@@ -35,11 +35,11 @@ async def test_statement_pages_go_on_where_the_last_one_ended(member: UUID, prog
     seen: list[TransferRecord] = []
     after = None
     for expected in ([7, 6, 5], [4, 3, 2], [1]):
-        page = statement_page(await statement(member, program, 3, statement_below(after)), 3)
+        page = await statement_page(member, program, Window(3, cursor=after))
         assert amounts(page.rows) == expected
         assert page.has_next is (expected != [1])
         seen += page.rows
-        after = encode_cursor(page.rows[-1].version)
+        after = page.cursor(page.rows[-1])
         await earn(member, program, 100)  # what comes meanwhile is on no later page
     assert [row.version for row in seen] == [7, 6, 5, 4, 3, 2, 1]
     assert [row.balance_after for row in seen] == [28, 21, 15, 10, 6, 3, 1]
@@ -48,14 +48,18 @@ async def test_statement_pages_go_on_where_the_last_one_ended(member: UUID, prog
 async def test_a_full_last_page_says_that_nothing_follows(member: UUID, program: str) -> None:
     for amount in (1, 2, 3):
         await earn(member, program, amount)
-    assert statement_page(await statement(member, program, 3), 3).has_next is False
-    assert statement_page(await statement(member, program, 2), 2).has_next is True
+    for backward in (False, True):
+        whole, part = [await statement_page(member, program, Window(size, backward)) for size in (3, 2)]
+        assert (whole.has_next, whole.has_previous) == (False, False)
+        assert (part.has_next, part.has_previous) == (not backward, backward)
 
 
 @pytest.mark.parametrize("cursor", ["", "x", encode_cursor("1"), encode_cursor(1, 2), "A" * 600])
-async def test_cursors_of_others_are_refused(cursor: str) -> None:
-    with pytest.raises(InvalidInput):
-        statement_below(cursor)
+async def test_cursors_of_others_are_refused(member: UUID, program: str, cursor: str) -> None:
+    for backward, path in ((False, "after"), (True, "before")):
+        with pytest.raises(InvalidInput) as refused:
+            await statement_page(member, program, Window(3, backward, cursor))
+        assert refused.value.path == [path]
 
 
 async def test_the_schedule_lists_days_in_the_zone_of_the_program(member: UUID) -> None:

@@ -1,4 +1,4 @@
-"""What claiming and forgetting read depends on what they are asked for, and not on how much has gathered."""
+"""What claiming, listing and forgetting read depends on what they are asked for, and not on how much has gathered."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import asyncpg
 import pytest
 
 from engage.base import clock, db
+from engage.base.actor import SYSTEM
+from engage.base.paging import COUNT_MAX, Page, Window
 from engage.base.settings import Settings
-from engage.outbox import Bounds, Priority, lanes
+from engage.outbox import Bounds, Priority, lanes, queries
 from engage.outbox.jobs import BATCH, prune
 from engage.outbox.kinds import KEEP_DONE
 from engage.outbox.registry import Registry
+from engage.outbox.types import JobFilter, JobRecord, JobState
 from tests.outbox.working import claim, forget_all, leave_effect
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -24,6 +27,12 @@ DEAD = 5_000
 HANDLERS = ("plain", "ordered", "bounded", "paused", "urgent")
 READ_MAX = 5_000
 """Rows that one claim may read: some for each lane, looked at twice."""
+
+LISTED_MAX = 1_000
+"""Rows that two pages of ten may read: some for each lane, with what is told of them."""
+
+COUNTED_MAX = 15 * COUNT_MAX
+"""Rows that are read to count as far as COUNT_MAX: a lane that has some times as many is cheaper read whole."""
 
 READ_EACH_GONE_MAX = 5
 """Rows that are read for each one that is forgotten."""
@@ -145,6 +154,41 @@ async def test_a_claim_that_finds_nothing_reads_next_to_nothing(registry: Regist
         whole, found = await read_by(lambda: claim(registry, 100))
     assert whole.keys() <= {"outbox_lanes"}, whole
     assert found < 100
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        JobFilter(),
+        JobFilter(JobState.DONE),
+        JobFilter(JobState.DEAD),
+        JobFilter(JobState.CANCELLED),
+        JobFilter(JobState.DONE, "plain"),
+    ],
+)
+async def test_a_page_of_the_list_reads_no_more_than_its_rows_from_either_end(
+    wanted: JobFilter, *, backward: bool
+) -> None:
+    pages: list[Page[JobRecord]] = []
+
+    async def two() -> None:
+        cursor = None
+        for _ in range(2):
+            page = await queries.list_jobs(SYSTEM, wanted, Window(10, backward, cursor))
+            if page.rows:
+                cursor = page.cursor(page.rows[0 if backward else -1])
+            pages.append(page)
+
+    whole, found = await read_by(two)
+    assert whole.keys() <= {"job_runs"}, whole
+    assert found < LISTED_MAX
+    whole, found = await read_by(pages[0].count)
+    assert whole == {}
+    assert found < COUNTED_MAX
+    if wanted.state in {None, JobState.DONE}:
+        assert await pages[0].count() is None
 
 
 async def test_forgetting_reads_what_goes_and_little_more(registry: Registry, full: datetime) -> None:

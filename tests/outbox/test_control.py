@@ -11,6 +11,7 @@ from engage.base import clock, db
 from engage.base.actor import SYSTEM, Actor, Role
 from engage.base.errors import Forbidden, InvalidInput, NotFound
 from engage.base.ids import new_id
+from engage.base.paging import Window
 from engage.outbox import OutboxEvent, Run, Step, ask, lanes, queries, rows, service
 from engage.outbox.errors import JobNotCancellable, JobNotRetryable
 from engage.outbox.registry import Registry
@@ -327,7 +328,7 @@ async def test_two_who_decide_at_once(kinds: Registry) -> None:
     assert [dead] in done[:2]
     assert sum(isinstance(one, JobNotCancellable) for one in done[2:]) == 1
     assert (await state_of(dead), await state_of(ready)) == (JobState.READY, JobState.CANCELLED)
-    assert [one.id for one in (await queries.list_jobs(SYSTEM, JobFilter(JobState.CANCELLED), None, 10)).rows] == [
+    assert [one.id for one in (await queries.list_jobs(SYSTEM, JobFilter(JobState.CANCELLED), Window(10))).rows] == [
         ready
     ]
     assert kinds.find(EVENT)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -10,13 +11,15 @@ from engage.base import clock, db
 from engage.base.actor import SYSTEM, Actor, Role
 from engage.base.errors import Forbidden, InvalidInput, NotFound
 from engage.base.ids import new_id
+from engage.base.paging import Window
 from engage.outbox import lanes, queries
 from engage.outbox.queries import figures, listing
 from engage.outbox.registry import Registry
-from engage.outbox.types import JobFilter, JobsAfter, JobState, LaneFigures, Progress, ScheduleRecord
+from engage.outbox.types import JobFilter, JobState, LaneFigures, Progress, ScheduleRecord
 from engage.outbox.watching import watch_job
 from tests.outbox.standing import EVENT, JOB, put, put_progress, put_results
 from tests.outbox.working import Happened
+from tests.walking import walk, walk_both
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 STAFF = Actor("staff", Role.STAFF)
@@ -40,15 +43,12 @@ async def nothing() -> None:
 
 
 async def ids_of(wanted: JobFilter, size: int = 100) -> list[UUID]:
-    """All pages, read one after another."""
-    found: list[UUID] = []
-    after = None
-    while True:
-        page = await queries.list_jobs(SYSTEM, wanted, after, size)
-        found += [record.id for record in page.rows]
-        if not page.has_next:
-            return found
-        after = JobsAfter(found[-1])
+    """All pages, read one after another from either end."""
+    ask = partial(queries.list_jobs, SYSTEM, wanted)
+    found = await walk(ask, size)
+    assert await walk(ask, size, backward=True) == found
+    assert await (await ask(Window(1))).count() == len(found)
+    return [record.id for record in found]
 
 
 async def lane_of(kind: str, target: str = "") -> LaneFigures:
@@ -59,9 +59,9 @@ async def lane_of(kind: str, target: str = "") -> LaneFigures:
 async def test_only_admins_look(kinds: Registry) -> None:
     row = await put(EVENT)
     for refused in (
-        queries.list_jobs(STAFF, JobFilter(), None, 1),
+        queries.list_jobs(STAFF, JobFilter(), Window(1)),
         queries.get_job(STAFF, row),
-        queries.list_results(STAFF, row, 0, 1),
+        queries.list_results(STAFF, row, Window(1)),
         queries.list_lanes(STAFF),
         queries.list_running(STAFF),
         queries.list_schedules(STAFF, {}),
@@ -79,13 +79,13 @@ async def test_who_asked_for_a_job_follows_it() -> None:
     for role in Role:
         alice, bob = Actor("alice", role), Actor("bob", role)
         assert (await queries.get_job(alice, row)).asked_by == "alice"
-        assert len((await queries.list_results(alice, row, 0, 10)).rows) == 3
+        assert len((await queries.list_results(alice, row, Window(10))).rows) == 3
         assert (await anext(watch_job(alice, row))).id == row
         if role is Role.ADMIN:
             continue
         told = []
         for job_id in (row, new_id()):
-            for look in (queries.get_job(bob, job_id), queries.list_results(bob, job_id, 0, 10)):
+            for look in (queries.get_job(bob, job_id), queries.list_results(bob, job_id, Window(10))):
                 with pytest.raises(Forbidden) as caught:
                     await look
                 told.append(str(caught.value))
@@ -165,23 +165,25 @@ async def test_every_filter_finds_its_rows_newest_first(kinds: Registry) -> None
     assert kinds.find(EVENT)
 
 
+async def one_more() -> None:
+    await put(EVENT)
+
+
 async def test_pages_have_no_gaps_and_no_repeats_while_rows_are_added(kinds: Registry) -> None:
     for wanted in (JobFilter(), JobFilter(JobState.READY), JobFilter(kind=EVENT)):
         rows = [await put(EVENT) for _ in range(10)]
-        found: list[UUID] = []
-        page = await queries.list_jobs(SYSTEM, wanted, None, 3)
-        while len(found) < 10:
-            found += [record.id for record in page.rows]
-            await put(EVENT)
-            page = await queries.list_jobs(SYSTEM, wanted, JobsAfter(found[-1]), 3)
-        assert found[:10] == rows[::-1]
+        for backward in (False, True):
+            ask = partial(queries.list_jobs, SYSTEM, wanted)
+            found = [record.id for record in await walk(ask, 3, backward=backward, between=one_more)]
+            assert [one for one in found if one in rows] == rows[::-1]
+            assert len(set(found)) == len(found)
     assert kinds.find(EVENT)
 
 
 @pytest.mark.parametrize("first", [0, 101])
 async def test_a_page_is_bounded(kinds: Registry, first: int) -> None:
     with pytest.raises(InvalidInput):
-        await queries.list_jobs(SYSTEM, JobFilter(), None, first)
+        await queries.list_jobs(SYSTEM, JobFilter(), Window(first))
     assert kinds.find(EVENT)
 
 
@@ -200,19 +202,17 @@ async def test_a_long_backlog_is_looked_into_as_far_as_its_front(
 async def test_results_by_page_and_code(kinds: Registry) -> None:
     job_id = await put(JOB, JobState.DONE)
     await put_results(job_id, 7)
-    page = await queries.list_results(SYSTEM, job_id, 0, 4)
-    assert ([one.row for one in page.rows], page.has_next) == ([1, 2, 3, 4], True)
-    assert (page.rows[2].code, page.rows[2].detail) == ("REFUSED", {"order": "A-3"})
-    page = await queries.list_results(SYSTEM, job_id, 4, 4)
-    assert ([one.row for one in page.rows], page.has_next) == ([5, 6, 7], False)
-    refused = await queries.list_results(SYSTEM, job_id, 0, 100, "REFUSED")
-    assert [one.row for one in refused.rows] == [3, 6]
-    assert (await queries.list_results(SYSTEM, await put(JOB), 0, 1)).rows == []
+    rows = await walk_both(lambda window: queries.list_results(SYSTEM, job_id, window), 4)
+    assert [one.row for one in rows] == [1, 2, 3, 4, 5, 6, 7]
+    assert (rows[2].code, rows[2].detail) == ("REFUSED", {"order": "A-3"})
+    refused = await walk_both(lambda window: queries.list_results(SYSTEM, job_id, window, "REFUSED"), 1)
+    assert [one.row for one in refused] == [3, 6]
+    assert (await queries.list_results(SYSTEM, await put(JOB), Window(1))).rows == []
     with pytest.raises(NotFound):
-        await queries.list_results(SYSTEM, new_id(), 0, 1)
+        await queries.list_results(SYSTEM, new_id(), Window(1))
     for size in (0, queries.RESULTS_MAX + 1):
         with pytest.raises(InvalidInput):
-            await queries.list_results(SYSTEM, job_id, 0, size)
+            await queries.list_results(SYSTEM, job_id, Window(size))
     assert kinds.find(EVENT)
 
 

@@ -15,11 +15,13 @@ from engage.base import clock, db
 from engage.base.actor import SYSTEM, Actor, Role
 from engage.base.errors import Forbidden, InvalidInput, NotFound
 from engage.base.ids import new_id
+from engage.base.paging import Window
 from engage.domains.webhooks import queries, service
 from engage.domains.webhooks.errors import TooManyWebhooks, UnknownEvent
 from engage.domains.webhooks.types import WebhookState
 from engage.outbox.catalogue import known_events
 from tests.api.hooks import URL
+from tests.walking import walk_both
 from tests.webhooks.receivers import answer, receiving
 from tests.webhooks.telling import NOW, REGISTERED, carry_out, happen, rows, states, subscribe, tick
 
@@ -36,7 +38,7 @@ COMMANDS: dict[str, Callable[[Actor], Awaitable[Any]]] = {
     "replay": lambda actor: service.replay(actor, ENDPOINT, since=NOW),
     "test": lambda actor: service.send_test(actor, ENDPOINT),
     "get": lambda actor: queries.get_endpoint(actor, ENDPOINT),
-    "list": lambda actor: queries.list_endpoints(actor, queries.AFTER_ALL, 10),
+    "list": lambda actor: queries.list_endpoints(actor, Window(10)),
     "figures": lambda actor: queries.load_endpoint_figures(actor, [ENDPOINT]),
 }
 
@@ -123,11 +125,7 @@ async def test_many_that_are_made_at_once_do_not_pass_the_limit(monkeypatch: pyt
 
 async def test_endpoints_are_listed_newest_first_by_page() -> None:
     made = [(await service.create_endpoint(SYSTEM, url=URL, events=["*"])).endpoint for _ in range(3)]
-    page = await queries.list_endpoints(SYSTEM, queries.AFTER_ALL, 2)
-    assert [one.id for one in page.rows] == [made[2].id, made[1].id]
-    assert page.has_next
-    rest = await queries.list_endpoints(SYSTEM, page.rows[-1].id, 2)
-    assert (list(rest.rows), rest.has_next) == ([made[0]], False)
+    assert await walk_both(lambda window: queries.list_endpoints(SYSTEM, window), 2) == made[::-1]
 
 
 async def test_an_update_changes_what_is_given_and_what_is_told_from_then_on() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
@@ -12,10 +11,10 @@ from strawberry.types import Info
 from engage.api.context import context_of
 from engage.api.enums import describe
 from engage.api.fields import field
-from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
+from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from engage.base.actor import Role, Scope
 from engage.base.grants import Mark
-from engage.base.paging import decode_cursor, encode_cursor
+from engage.base.paging import window
 from engage.domains.access import queries
 from engage.domains.access.types import KeyRecord, KeyState, RevocationRecord
 
@@ -137,19 +136,22 @@ def revocation_node(record: RevocationRecord) -> Revocation:
     )
 
 
-def _below(after: str | None) -> UUID:
-    return queries.AFTER_ALL if after is None else UUID(str(decode_cursor(after, [str])[0]))
-
-
 @strawberry.type
 class AccessQuery:
     """Reads of access."""
 
     @field("API keys, newest first, also those that open nothing any more. Role: ADMIN. Scope: access:read.")
-    async def api_keys(self, info: Info, first: First, after: After = None) -> Connection[ApiKey]:
+    async def api_keys(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[ApiKey]:
         """Without their secrets, which nobody has but their bearers."""
-        page = await queries.list_keys(context_of(info).actor, keyset(_below, after), first)
-        return connection(page, key_node, lambda one: encode_cursor(str(one.id)))
+        page = await queries.list_keys(context_of(info).actor, window(first, last, after, before))
+        return connection(page, key_node)
 
     @field("An API key by id. Errors: NOT_FOUND. Role: ADMIN. Scope: access:read.")
     async def api_key(
@@ -161,7 +163,14 @@ class AccessQuery:
         return key_node(await queries.get_key(context_of(info).actor, local_id(KIND, id, path=["id"])))
 
     @field("What is no longer accepted, newest first. Role: ADMIN. Scope: access:read.")
-    async def revocations(self, info: Info, first: First, after: After = None) -> Connection[Revocation]:
+    async def revocations(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Revocation]:
         """Until all that each is about has expired."""
-        page = await queries.list_revocations(context_of(info).actor, keyset(_below, after), first)
-        return connection(page, revocation_node, lambda one: encode_cursor(str(one.id)))
+        page = await queries.list_revocations(context_of(info).actor, window(first, last, after, before))
+        return connection(page, revocation_node)

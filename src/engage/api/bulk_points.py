@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
@@ -23,9 +22,9 @@ from engage.api.errors import (
 from engage.api.fields import field, mutation
 from engage.api.ledger import DEFAULT_PROGRAM, CauseInput
 from engage.api.ledger import Program as ProgramCode
-from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
+from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from engage.api.scalars import Points
-from engage.base.paging import decode_cursor, encode_cursor
+from engage.base.paging import window
 from engage.domains.earning import bulk
 from engage.domains.earning.bulk import BulkOperation, queries
 from engage.domains.ledger.types import Cause
@@ -170,10 +169,6 @@ def _row(number: int, given: BulkPointsRowInput, reason: str) -> bulk.PointsRow:
     )
 
 
-def _above(after: str | None) -> UUID | None:
-    return None if after is None else UUID(str(decode_cursor(after, [str])[0]))
-
-
 @strawberry.type
 class BulkPointsQuery:
     """Reads of bulk points; the jobs themselves are in `job`."""
@@ -182,11 +177,17 @@ class BulkPointsQuery:
         "Bulk corrections of a program that wait for a second person, the oldest first. Roles: STAFF, ADMIN, SERVICE."
     )
     async def waiting_bulk_corrections(
-        self, info: Info, first: First, program: ProgramCode = DEFAULT_PROGRAM, after: After = None
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        program: ProgramCode = DEFAULT_PROGRAM,
     ) -> Connection[BulkCorrection]:
         """See engage.domains.earning.bulk.queries.list_waiting."""
-        page = await queries.list_waiting(context_of(info).actor, program, keyset(_above, after), first)
-        return connection(page, _correction, lambda row: encode_cursor(str(row.job_id)))
+        asked = window(first, last, after, before)
+        return connection(await queries.list_waiting(context_of(info).actor, program, asked), _correction)
 
 
 @strawberry.type

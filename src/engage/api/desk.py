@@ -12,8 +12,8 @@ from engage.api.context import context_of
 from engage.api.enums import AdjustmentState
 from engage.api.fields import field
 from engage.api.ledger import Adjustment, ExchangeRate, adjustment, exchange_rate
-from engage.api.relay import After, Connection, First, connection, keyset
-from engage.base.paging import encode_cursor
+from engage.api.relay import After, Before, Connection, First, Last, connection
+from engage.base.paging import window
 from engage.domains.ledger import queries
 
 
@@ -28,16 +28,17 @@ class DeskQuery:
     async def adjustments(
         self,
         info: Info,
-        first: First,
+        first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
         state: Annotated[
             AdjustmentState, strawberry.argument(description="How they stand.")
         ] = AdjustmentState.WAITING,
     ) -> Connection[Adjustment]:
         """See engage.domains.ledger.queries.list_adjustments."""
-        below = keyset(queries.adjustments_below, after)
-        page = await queries.list_adjustments(context_of(info).actor, state, first, below)
-        return connection(page, adjustment, lambda row: encode_cursor(row.asked_at.isoformat(), str(row.id)))
+        asked = window(first, last, after, before)
+        return connection(await queries.list_adjustments(context_of(info).actor, state, asked), adjustment)
 
     @field("What points of one program are worth in another, newest version first. Any role.")
     async def exchange_rates(
@@ -49,14 +50,15 @@ class DeskQuery:
         to_program: Annotated[
             str, strawberry.argument(name="to", description="Code of the program whose points are received.")
         ],
-        first: First,
+        first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
         at: Annotated[
             datetime | None, strawberry.argument(description="Only the one in force at this moment.")
         ] = None,
     ) -> Connection[ExchangeRate]:
         """See engage.domains.ledger.queries.list_exchange_rates."""
         _ = context_of(info).actor
-        below = keyset(queries.rates_below, after)
-        page = await queries.list_exchange_rates(from_program, to_program, at, first, below)
-        return connection(page, exchange_rate, lambda row: encode_cursor(row.version))
+        asked = window(first, last, after, before)
+        return connection(await queries.list_exchange_rates(from_program, to_program, at, asked), exchange_rate)

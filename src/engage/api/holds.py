@@ -12,10 +12,10 @@ from engage.api.context import context_of
 from engage.api.enums import CurrencyKind, GiftState, HoldPurpose, HoldState, describe
 from engage.api.fields import field
 from engage.api.purchases import Money
-from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
+from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from engage.api.scalars import Points
 from engage.api.value import money_in
-from engage.base.paging import encode_cursor
+from engage.base.paging import window
 from engage.domains.ledger import queries
 from engage.domains.ledger import types as plain
 from engage.domains.ledger.queries import GiftDirection
@@ -114,8 +114,10 @@ class HoldsQuery:
         self,
         info: Info,
         member_id: Annotated[strawberry.ID, strawberry.argument(description="Whose.")],
-        first: First,
+        first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
         state: Annotated[HoldState | None, strawberry.argument(description="Only those that stand so.")] = None,
     ) -> Connection[Hold]:
         """See engage.domains.ledger.queries.list_holds."""
@@ -123,10 +125,9 @@ class HoldsQuery:
             context_of(info).actor,
             local_id("Member", member_id, path=["memberId"]),
             state,
-            first,
-            keyset(queries.id_below, after),
+            window(first, last, after, before),
         )
-        return connection(page, hold, lambda row: encode_cursor(str(row.id)))
+        return connection(page, hold)
 
     @field(
         "Gifts that a member has sent, or those to them, in all programs, newest first. "
@@ -137,8 +138,10 @@ class HoldsQuery:
         info: Info,
         member_id: Annotated[strawberry.ID, strawberry.argument(description="Whose.")],
         direction: Annotated[GiftDirection, strawberry.argument(description="Which of them.")],
-        first: First,
+        first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
         state: Annotated[GiftState | None, strawberry.argument(description="Only those that stand so.")] = None,
     ) -> Connection[Gift]:
         """See engage.domains.ledger.queries.list_gifts."""
@@ -147,7 +150,6 @@ class HoldsQuery:
             local_id("Member", member_id, path=["memberId"]),
             direction,
             state,
-            first,
-            keyset(queries.id_below, after),
+            window(first, last, after, before),
         )
-        return connection(page, gift, lambda row: encode_cursor(str(row.id)))
+        return connection(page, gift)

@@ -7,7 +7,6 @@ from contextlib import aclosing
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
-from uuid import UUID
 
 import orjson
 import strawberry
@@ -16,9 +15,9 @@ from strawberry.types import Info
 from engage.api.context import context_of
 from engage.api.enums import JobState
 from engage.api.fields import field, subscription
-from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
+from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from engage.api.scalars import Amount
-from engage.base.paging import check_first, decode_cursor, encode_cursor
+from engage.base.paging import window
 from engage.domains.members.queries import list_programs
 from engage.outbox import queries, watching
 from engage.outbox import types as plain
@@ -96,10 +95,6 @@ def _result(row: plain.ResultRecord) -> JobRowResult:
     return JobRowResult(row=row.row, code=row.code, detail=_values(row.detail))
 
 
-def _row_above(after: str | None) -> int:
-    return 0 if after is None else int(decode_cursor(after, [int])[0])
-
-
 @strawberry.type(description="A piece of promised work: an event to be carried out by its handler, or a job.")
 class Job:
     """One row of the outbox."""
@@ -130,16 +125,15 @@ class Job:
     async def results(
         self,
         info: Info,
-        first: First,
+        first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
         code: Annotated[str | None, strawberry.argument(description="Only those with this code.")] = None,
     ) -> Connection[JobRowResult]:
         """Those that the job's committed steps have told."""
-        above = keyset(_row_above, after)
-        page = await queries.list_results(
-            context_of(info).actor, self.record.id, after=above, first=check_first(first), code=code
-        )
-        return connection(page, _result, lambda row: encode_cursor(row.row))
+        asked = window(first, last, after, before)
+        return connection(await queries.list_results(context_of(info).actor, self.record.id, asked, code), _result)
 
 
 def job_node(record: plain.JobRecord) -> Job:
@@ -246,10 +240,6 @@ def _wanted(given: JobFilterInput | None) -> plain.JobFilter:
     return plain.JobFilter() if given is None else plain.JobFilter(given.state, given.kind, given.target)
 
 
-def _jobs_after(after: str | None) -> plain.JobsAfter | None:
-    return None if after is None else plain.JobsAfter(UUID(str(decode_cursor(after, [str])[0])))
-
-
 @strawberry.type
 class JobsQuery:
     """Reads of promised work."""
@@ -258,16 +248,17 @@ class JobsQuery:
     async def jobs(
         self,
         info: Info,
-        first: First,
+        first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
         wanted: Annotated[
             JobFilterInput | None, strawberry.argument(name="filter", description="Which; all if left out.")
         ] = None,
     ) -> Connection[Job]:
         """Done work is there as long as its kind keeps it."""
-        below = keyset(_jobs_after, after)
-        page = await queries.list_jobs(context_of(info).actor, _wanted(wanted), below, check_first(first))
-        return connection(page, job_node, lambda row: encode_cursor(str(row.id)))
+        asked = window(first, last, after, before)
+        return connection(await queries.list_jobs(context_of(info).actor, _wanted(wanted), asked), job_node)
 
     @field("A piece of work by id. Errors: NOT_FOUND, FORBIDDEN. Roles: ADMIN, or who asked for it.")
     async def job(

@@ -15,11 +15,11 @@ from engage.api.ledger import DEFAULT_PROGRAM
 from engage.api.ledger import Program as ProgramCode
 from engage.api.links import LinkedTransfer, linked_transfer, sees
 from engage.api.purchases import Money
-from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
+from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from engage.api.scalars import Points
 from engage.api.value import money_in
 from engage.base.actor import Actor
-from engage.base.paging import check_first, encode_cursor, page_of
+from engage.base.paging import window
 from engage.domains.ledger import queries
 from engage.domains.ledger.queries import records
 
@@ -88,11 +88,17 @@ class Lot:
     source: LinkedTransfer = strawberry.field(description="The transfer that made it.")
 
     @field("What moved it, in order: first what made it. What time does is in it once that is posted.")
-    async def history(self, info: Info, first: First, after: After = None) -> Connection[LotMovement]:
+    async def history(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[LotMovement]:
         """Adds up to what remains and is held, as far as it is posted."""
-        behind = keyset(queries.number_behind, after)
-        rows = await context_of(info).together.load(queries.LOT_HISTORIES, self.record.id, check_first(first), behind)
-        return connection(page_of(rows, first), _movement, lambda row: encode_cursor(row.number))
+        asked, load = window(first, last, after, before), context_of(info).together.load
+        return connection(await queries.LOT_HISTORIES.page(load, self.record.id, asked), _movement)
 
     @field(
         "The lots that it comes from, by gifts, exchanges, merges and reissues, back to the first; a hundred at most."
@@ -104,14 +110,18 @@ class Lot:
         return [_link(context.actor, row) for row in found]
 
     @field("The lots that came of it at once, by gifts, exchanges, merges and reissues, in order.")
-    async def successors(self, info: Info, first: First, after: After = None) -> Connection[LotLink]:
+    async def successors(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[LotLink]:
         """Ask those for theirs."""
-        context = context_of(info)
-        behind = keyset(queries.id_behind, after)
-        rows = await context.together.load(queries.LOT_SUCCESSORS, self.record.id, check_first(first), behind)
-        return connection(
-            page_of(rows, first), lambda row: _link(context.actor, row), lambda row: encode_cursor(str(row.id))
-        )
+        asked, context = window(first, last, after, before), context_of(info)
+        page = await queries.LOT_SUCCESSORS.page(context.together.load, self.record.id, asked)
+        return connection(page, lambda row: _link(context.actor, row))
 
 
 def _lot(actor: Actor, row: records.LotRecord) -> Lot:
@@ -147,8 +157,10 @@ class LotsQuery:
         self,
         info: Info,
         member_id: Annotated[strawberry.ID, strawberry.argument(description="Whose.")],
-        first: First,
+        first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
         program: ProgramCode = DEFAULT_PROGRAM,
         currency: Annotated[
             CurrencyKind, strawberry.argument(description="Those of points, or of stored value.")
@@ -156,9 +168,9 @@ class LotsQuery:
     ) -> Connection[Lot]:
         """See engage.domains.ledger.queries.list_lots."""
         actor = context_of(info).actor
-        member, below = local_id("Member", member_id, path=["memberId"]), keyset(queries.id_below, after)
-        page = await queries.list_lots(actor, member, program, currency, first, below)
-        return connection(page, lambda row: _lot(actor, row), lambda row: encode_cursor(str(row.id)))
+        member, asked = local_id("Member", member_id, path=["memberId"]), window(first, last, after, before)
+        page = await queries.list_lots(actor, member, program, currency, asked)
+        return connection(page, lambda row: _lot(actor, row))
 
     @field("A lot by id. Errors: NOT_FOUND, FORBIDDEN. Roles: its member, STAFF, MODERATOR, ADMIN, SERVICE.")
     async def lot(

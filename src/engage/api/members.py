@@ -29,14 +29,14 @@ from engage.api.ledger import (
 )
 from engage.api.notifications import Message, message_node
 from engage.api.purchases import Purchase, purchase
-from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
-from engage.api.statements import Transfer, transfer, transfer_cursor
+from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
+from engage.api.statements import Transfer, transfer
 from engage.api.value import stored_value
 from engage.base import clock
 from engage.base.errors import Forbidden as Refused
 from engage.base.errors import InvalidInput as InvalidInputRefusal
 from engage.base.errors import NotFound as Missing
-from engage.base.paging import check_first, encode_cursor
+from engage.base.paging import check_first, window
 from engage.domains.ledger import queries as ledger
 from engage.domains.members import service
 from engage.domains.members import types as plain
@@ -130,8 +130,10 @@ class Member:
     async def transactions(
         self,
         info: Info,
-        first: First,
+        first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
         program: Program = DEFAULT_PROGRAM,
         currency: Annotated[
             CurrencyKind, strawberry.argument(description="That of points, or of stored value.")
@@ -147,40 +149,43 @@ class Member:
         ] = None,
     ) -> Connection[Transfer]:
         """Every movement, with the balance after it."""
-        below = keyset(ledger.statement_below, after)
+        asked, load = window(first, last, after, before), context_of(info).together.load
         ledger.check_span(begin, end)
         wanted = None if kinds is None else tuple(kinds)
-        rows = await context_of(info).together.load(
-            ledger.STATEMENTS, self.record.id, program, currency, check_first(first), below, wanted, begin, end
-        )
-        return connection(ledger.statement_page(rows, first), transfer, transfer_cursor)
+        page = await ledger.STATEMENTS.page(load, self.record.id, asked, program, currency, wanted, begin, end)
+        return connection(page, transfer)
 
     @field("Orders in all programs, newest first.")
-    async def purchases(self, info: Info, first: First, after: After = None) -> Connection[Purchase]:
+    async def purchases(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Purchase]:
         """With the points that each has earned."""
-        below = keyset(purchases.purchases_below, after)
-        rows = await context_of(info).together.load(purchases.PURCHASES, self.record.id, check_first(first), *below)
-        return connection(purchases.purchases_page(rows, first), purchase, purchases.purchase_cursor)
+        asked, load = window(first, last, after, before), context_of(info).together.load
+        return connection(await purchases.PURCHASES.page(load, self.record.id, asked), purchase)
 
     @field("The in-app inbox, newest first.")
     async def messages(
         self,
         info: Info,
-        first: First,
+        first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
         unread_only: Annotated[bool, strawberry.argument(description="Leave out what has been read.")] = False,  # noqa: FBT002 -- GraphQL names its arguments
         locale: Annotated[
             str | None, strawberry.argument(description="Language of the texts; the member's if left out.")
         ] = None,
     ) -> Connection[Message]:
         """In the member's language unless another is asked for."""
-        below = keyset(notifications.messages_below, after)
-        rows = await context_of(info).together.load(
-            notifications.MESSAGES, self.record.id, check_first(first), below, unread_only
-        )
-        page = notifications.messages_page(rows, first)
+        asked, load = window(first, last, after, before), context_of(info).together.load
+        page = await notifications.MESSAGES.page(load, self.record.id, asked, unread_only)
         language = locale or self.record.locale
-        return connection(page, lambda row: message_node(row, language), lambda row: encode_cursor(str(row.id)))
+        return connection(page, lambda row: message_node(row, language))
 
     @field("How many messages are unread.")
     async def unread_count(self, info: Info) -> int:

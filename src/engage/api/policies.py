@@ -14,10 +14,10 @@ from engage.api.enums import TransferKind, describe
 from engage.api.fields import field
 from engage.api.ledger import DEFAULT_PROGRAM
 from engage.api.ledger import Program as ProgramCode
-from engage.api.relay import After, Connection, First, connection, keyset
+from engage.api.relay import After, Before, Connection, First, Last, connection
 from engage.api.scalars import Amount, Points
 from engage.base.actor import ADMIN_ROLES, Actor
-from engage.base.paging import decode_cursor, encode_cursor
+from engage.base.paging import window
 from engage.domains.ledger.policy import queries
 from engage.domains.ledger.policy import types as plain
 from engage.domains.ledger.policy.types import ExpiryKind, ExpiryPeriod, ExpiryRound, MovedExpiry, ReturnedKind
@@ -172,10 +172,6 @@ def policy(actor: Actor, record: plain.PolicyRecord) -> PointsPolicy:
     )
 
 
-def _below(after: str | None) -> int:
-    return queries.BELOW_ALL if after is None else int(decode_cursor(after, [int])[0])
-
-
 @strawberry.type
 class PoliciesQuery:
     """Reads of policies."""
@@ -193,9 +189,15 @@ class PoliciesQuery:
 
     @field("All points policies that a program has published, newest first. Any role.")
     async def points_policies(
-        self, info: Info, first: First, program: ProgramCode = DEFAULT_PROGRAM, after: After = None
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        program: ProgramCode = DEFAULT_PROGRAM,
     ) -> Connection[PointsPolicy]:
         """See engage.domains.ledger.policy.queries.list_points_policies."""
         actor = context_of(info).actor
-        page = await queries.list_points_policies(program, keyset(_below, after), first)
-        return connection(page, lambda row: policy(actor, row), lambda row: encode_cursor(row.version))
+        page = await queries.list_points_policies(program, window(first, last, after, before))
+        return connection(page, lambda row: policy(actor, row))

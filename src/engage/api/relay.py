@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
@@ -15,11 +15,19 @@ from engage.base.paging import Page
 
 Node = TypeVar("Node")
 Row = TypeVar("Row")
-Key = TypeVar("Key")
 
-First = Annotated[int, strawberry.argument(description="How many to answer, 1 to 100.")]
+First = Annotated[
+    int | None, strawberry.argument(description="How many from the beginning, 1 to 100; this or `last`, one of them.")
+]
 After = Annotated[
-    str | None, strawberry.argument(description="Answer those behind this cursor; leave out for the first page.")
+    str | None,
+    strawberry.argument(description="With `first`: only those behind this cursor, not from the beginning."),
+]
+Last = Annotated[
+    int | None, strawberry.argument(description="How many from the end, 1 to 100; this or `first`, one of them.")
+]
+Before = Annotated[
+    str | None, strawberry.argument(description="With `last`: only those before this cursor, not from the end.")
 ]
 
 
@@ -41,22 +49,22 @@ def local_id(kind: str, given: strawberry.ID, *, path: list[str]) -> UUID:
     raise InvalidInput(f"This is not the id of a {kind}.", path=path)
 
 
-def keyset(begins: Callable[[str | None], Key], after: str | None) -> Key:
-    """Where a page begins that comes after a cursor. Raises InvalidInput for a cursor with other values in it."""
-    try:
-        return begins(after)
-    except ValueError as error:
-        raise InvalidInput(
-            "This is not a cursor of this list; take one from pageInfo or edges.", path=["after"]
-        ) from error
-
-
-@strawberry.type(description="Where a page ends, and whether there is more.")
+@strawberry.type(description="Where a page begins and ends, and whether there is more.")
 class PageInfo:
-    """As Relay has it; lists here go forward only."""
+    """As Relay has it. On the side that a cursor was given for there is more: at least the cursor's own row."""
 
-    has_next_page: bool = strawberry.field(description="Whether rows follow.")
-    end_cursor: str | None = strawberry.field(description="Give it as `after` to get the next page.")
+    has_next_page: bool = strawberry.field(
+        description="Whether rows follow; asked for with `before`, that is taken for granted."
+    )
+    has_previous_page: bool = strawberry.field(
+        description="Whether rows come before; asked for with `after`, that is taken for granted."
+    )
+    start_cursor: str | None = strawberry.field(
+        description="Where the first row stands: give it as `before` to get the page before."
+    )
+    end_cursor: str | None = strawberry.field(
+        description="Where the last row stands: give it as `after` to get the next page."
+    )
 
 
 @strawberry.type(description="A row and where it stands.")
@@ -71,14 +79,28 @@ class Edge(Generic[Node]):
 class Connection(Generic[Node]):
     """A page with its edges."""
 
+    count: strawberry.Private[Callable[[], Awaitable[int | None]]]
     edges: list[Edge[Node]] = strawberry.field(description="The rows with their cursors.")
-    page_info: PageInfo = strawberry.field(description="Where the page ends.")
+    page_info: PageInfo = strawberry.field(description="Where the page begins and ends.")
+
+    @strawberry.field(  # type: ignore[untyped-decorator]  # the typed one, of engage.api.fields, needs this module
+        description="How many rows the whole list has; null where there are more than 10,000. Counted if asked for."
+    )
+    async def total_count(self) -> int | None:
+        """With the filters of the list, for who may see it: it was read before."""
+        return await self.count()
 
 
-def connection(page: Page[Row], node: Callable[[Row], Node], cursor: Callable[[Row], str]) -> Connection[Node]:
+def connection(page: Page[Row], node: Callable[[Row], Node]) -> Connection[Node]:
     """The page as a connection."""
-    edges = [Edge(cursor=cursor(row), node=node(row)) for row in page.rows]
+    edges = [Edge(cursor=page.cursor(row), node=node(row)) for row in page.rows]
     return Connection(
+        count=page.count,
         edges=edges,
-        page_info=PageInfo(has_next_page=page.has_next, end_cursor=edges[-1].cursor if edges else None),
+        page_info=PageInfo(
+            has_next_page=page.has_next,
+            has_previous_page=page.has_previous,
+            start_cursor=edges[0].cursor if edges else None,
+            end_cursor=edges[-1].cursor if edges else None,
+        ),
     )

@@ -15,10 +15,10 @@ from engage.api.holds import Gift, Hold, gift, hold
 from engage.api.ledger import Cause
 from engage.api.links import LinkedTransfer, linked_transfer, sees
 from engage.api.purchases import Money
-from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
+from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from engage.api.scalars import Points
 from engage.api.value import money_in
-from engage.base.paging import check_first, encode_cursor, page_of
+from engage.base.paging import window
 from engage.domains.ledger import queries
 from engage.domains.ledger import types as plain
 from engage.domains.ledger.queries import records
@@ -170,13 +170,17 @@ class Transfer:
         return None if found is None else gift(found)
 
     @field("The lots that it took from or gave back to, in order, then those that it made.")
-    async def lots(self, info: Info, first: First, after: After = None) -> Connection[TransferLot]:
+    async def lots(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[TransferLot]:
         """Every point has a way back."""
-        behind = keyset(queries.shares_behind, after)
-        rows = await context_of(info).together.load(
-            queries.TRANSFER_LOTS, self.record.id, check_first(first), *behind
-        )
-        return connection(page_of(rows, first), _share, lambda row: encode_cursor(*queries.share_key(row)))
+        asked, load = window(first, last, after, before), context_of(info).together.load
+        return connection(await queries.TRANSFER_LOTS.page(load, self.record.id, asked), _share)
 
 
 async def _details(shown: Transfer, info: Info) -> records.TransferDetails:
@@ -218,11 +222,6 @@ def transfer(row: plain.TransferRecord) -> Transfer:
         money=money_in(row.amount, row.money),
         money_after=money_in(row.balance_after, row.money),
     )
-
-
-def transfer_cursor(row: plain.TransferRecord) -> str:
-    """Where this transfer stands in the statement."""
-    return encode_cursor(row.version)
 
 
 @strawberry.type

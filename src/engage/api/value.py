@@ -14,8 +14,8 @@ from engage.api.ledger import DEFAULT_PROGRAM, StoredValueBalance, stored_value_
 from engage.api.ledger import Program as ProgramCode
 from engage.api.ledger_problems import value_money
 from engage.api.purchases import Money
-from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
-from engage.base.paging import encode_cursor
+from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
+from engage.base.paging import window
 from engage.domains.ledger import queries
 from engage.domains.ledger.queries import records
 
@@ -95,17 +95,18 @@ class ValueQuery:
         self,
         info: Info,
         member_id: Annotated[strawberry.ID, strawberry.argument(description="Whose.")],
-        first: First,
+        first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[TopUp]:
         """See engage.domains.ledger.queries.list_top_ups."""
         page = await queries.list_top_ups(
             context_of(info).actor,
             local_id("Member", member_id, path=["memberId"]),
-            first,
-            keyset(queries.id_below, after),
+            window(first, last, after, before),
         )
-        return connection(page, _top_up, lambda row: encode_cursor(str(row.id)))
+        return connection(page, _top_up)
 
     @field("A program's figures of stored value. Role: ADMIN.")
     async def stored_value_totals(

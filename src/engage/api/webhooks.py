@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
@@ -13,10 +12,10 @@ from strawberry.types import Info
 from engage.api.context import context_of
 from engage.api.enums import describe
 from engage.api.fields import field
-from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
+from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from engage.base import clock
 from engage.base.actor import Actor
-from engage.base.paging import Page, decode_cursor, encode_cursor
+from engage.base.paging import window
 from engage.domains.webhooks import queries
 from engage.domains.webhooks.types import DisabledReason, WebhookRecord, WebhookState
 from engage.outbox.catalogue import known_events
@@ -95,24 +94,24 @@ async def endpoint_nodes(actor: Actor, records: Sequence[WebhookRecord]) -> list
     return [endpoint_node(one, figures[one.id]) for one in records]
 
 
-def _below(after: str | None) -> UUID:
-    return queries.AFTER_ALL if after is None else UUID(str(decode_cursor(after, [str])[0]))
-
-
 @strawberry.type
 class WebhooksQuery:
     """Reads of webhooks."""
 
     @field("Webhook endpoints, newest first. Role: ADMIN.")
-    async def webhook_endpoints(self, info: Info, first: First, after: After = None) -> Connection[WebhookEndpoint]:
+    async def webhook_endpoints(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[WebhookEndpoint]:
         """At most a hundred there are."""
         actor = context_of(info).actor
-        page = await queries.list_endpoints(actor, keyset(_below, after), first)
-        nodes = await endpoint_nodes(actor, page.rows)
-        shown = list(zip(page.rows, nodes, strict=True))
-        return connection(
-            Page(shown, page.has_next), lambda pair: pair[1], lambda pair: encode_cursor(str(pair[0].id))
-        )
+        page = await queries.list_endpoints(actor, window(first, last, after, before))
+        nodes = dict(zip([one.id for one in page.rows], await endpoint_nodes(actor, page.rows), strict=True))
+        return connection(page, lambda row: nodes[row.id])
 
     @field("A webhook endpoint by id. Role: ADMIN.")
     async def webhook_endpoint(

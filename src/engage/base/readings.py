@@ -61,3 +61,10 @@ async def fetch_together(fetches: Sequence[Fetch[Any]]) -> list[dict[str, Any]]:
     for part, key, value in await db.fetch(sql, *values):
         found[part][key] = fetches[part].reading.decode(orjson.loads(value))
     return found
+
+
+async def fetch_one(reading: Reading[R], member_id: UUID, *args: object) -> R:
+    """Do one reading of one member."""
+    [found] = await fetch_together([Fetch(reading, (member_id,), args)])
+    value: R = found.get(str(member_id), reading.absent)
+    return value

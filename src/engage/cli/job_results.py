@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 
 from engage.base.actor import SYSTEM
+from engage.base.paging import Window
 from engage.outbox import queries
 from engage.outbox.types import ResultRecord
 
@@ -27,12 +28,12 @@ class Results:
 
     async def pages(self) -> AsyncIterator[Sequence[ResultRecord]]:
         """One after another. Raises NotFound."""
-        after = 0
+        window = Window(queries.RESULTS_MAX)
         while True:
-            page = await queries.list_results(SYSTEM, self.job_id, after, queries.RESULTS_MAX, self.code)
+            page = await queries.list_results(SYSTEM, self.job_id, window, self.code)
             if page.rows:
                 yield page.rows
-                after = page.rows[-1].row
+                window = Window(queries.RESULTS_MAX, cursor=page.cursor(page.rows[-1]))
             if not page.has_next:
                 return
 

@@ -13,6 +13,7 @@ import typer
 from engage.base import clock
 from engage.base.actor import SYSTEM
 from engage.base.errors import InvalidInput
+from engage.base.paging import Window
 from engage.cli.connecting import with_database
 from engage.cli.environment import configured, console, errors, fail
 from engage.cli.job_results import Results, print_results
@@ -22,7 +23,7 @@ from engage.cli.printing import print_json, print_lines, table_width
 from engage.cli.watching import watch_all, watch_one
 from engage.domains.members.queries import list_programs
 from engage.outbox import queries, service
-from engage.outbox.types import JobFilter, JobRecord, JobsAfter, JobState, LaneFigures, ScheduleRecord
+from engage.outbox.types import JobFilter, JobRecord, JobState, LaneFigures, ScheduleRecord
 
 T = TypeVar("T")
 
@@ -72,12 +73,13 @@ async def _list(wanted: JobFilter, limit: int) -> tuple[list[JobRecord], bool]:
     if wanted.kind is not None:
         await queries.check_kind(wanted.kind, wanted.target or "")
     found: list[JobRecord] = []
+    behind: str | None = None
     while True:
-        after = JobsAfter(found[-1].id) if found else None
-        page = await queries.list_jobs(SYSTEM, wanted, after, min(PAGE, limit - len(found)))
+        page = await queries.list_jobs(SYSTEM, wanted, Window(min(PAGE, limit - len(found)), cursor=behind))
         found += page.rows
         if not page.has_next or len(found) == limit:
             return found, page.has_next
+        behind = page.cursor(found[-1])
 
 
 @app.command()

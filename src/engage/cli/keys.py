@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 
 from engage.base.actor import SCOPES_OF, SYSTEM, Role, Scope
-from engage.base.paging import PAGE_SIZE_MAX, Page
+from engage.base.paging import PAGE_SIZE_MAX, Window
 from engage.cli.connecting import with_database
 from engage.cli.environment import configured, console, fail
 from engage.cli.job_tables import columns
@@ -50,11 +50,13 @@ def list_(*, json: Annotated[bool, typer.Option("--json", help="Print one JSON o
 
 async def _all() -> list[KeyRecord]:
     found: list[KeyRecord] = []
-    page = Page[KeyRecord]((), has_next=True)
-    while page.has_next:
-        page = await queries.list_keys(SYSTEM, found[-1].id if found else queries.AFTER_ALL, PAGE_SIZE_MAX)
+    cursor: str | None = None
+    while True:
+        page = await queries.list_keys(SYSTEM, Window(PAGE_SIZE_MAX, cursor=cursor))
         found += page.rows
-    return found
+        if not page.has_next:
+            return found
+        cursor = page.cursor(page.rows[-1])
 
 
 def _plain(key: KeyRecord) -> dict[str, object]:

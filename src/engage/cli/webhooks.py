@@ -11,7 +11,7 @@ import typer
 
 from engage.base.actor import SYSTEM
 from engage.base.errors import InvalidInput
-from engage.base.paging import PAGE_SIZE_MAX
+from engage.base.paging import PAGE_SIZE_MAX, Window
 from engage.base.sealing import CannotUnseal
 from engage.base.settings import settings
 from engage.cli.connecting import with_database
@@ -54,7 +54,7 @@ def list_() -> None:
 
 
 async def _list() -> list[tuple[WebhookRecord, TargetFigures]]:
-    page = await queries.list_endpoints(SYSTEM, queries.AFTER_ALL, PAGE_SIZE_MAX)
+    page = await queries.list_endpoints(SYSTEM, Window(PAGE_SIZE_MAX))
     figures = await queries.load_endpoint_figures(SYSTEM, [one.id for one in page.rows])
     return [(one, figures[one.id]) for one in page.rows]
 

@@ -105,13 +105,6 @@ class JobFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class JobsAfter:
-    """The last row of the page before. Ids are made in order of time, so they alone are the key."""
-
-    id: UUID
-
-
-@dataclass(frozen=True, slots=True)
 class LaneFigures:
     """The work of one kind for one target, in figures. `capped`: one of them was not counted to its end.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -12,16 +13,14 @@ from engage.base import clock, db
 from engage.base.actor import ADMIN_ROLES, Actor, Role, Scope, require, scopes_of
 from engage.base.errors import NotFound
 from engage.base.grants import Grant, Mark
-from engage.base.paging import Page, check_first
+from engage.base.listings import Listing
+from engage.base.paging import NEWEST_FIRST, Page, Window
 from engage.domains.access import rules
 from engage.domains.access.models import ApiKey, Revocation
 from engage.domains.access.types import KeyRecord, RevocationRecord, actor_id
 
 _LOCK = "SELECT role, scopes, secret_hash, created_at, expires_at, revoked_at FROM api_keys WHERE id = $1"
 _REVOKED = "SELECT mark, value, revoked_at FROM revocations WHERE revoked_at >= $1 AND keep_until > $2"
-
-AFTER_ALL = UUID(int=2**128 - 1)
-"""Above any id: the lists begin below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +32,10 @@ class Lock:
     grant: Grant
 
 
-async def list_keys(actor: Actor, below: UUID, first: int) -> Page[KeyRecord]:
-    """API keys, newest first: the next ones below an id. Raises Forbidden, InvalidInput."""
+async def list_keys(actor: Actor, window: Window) -> Page[KeyRecord]:
+    """API keys, newest first. Raises Forbidden, InvalidInput."""
     require(actor, ADMIN_ROLES, Scope.ACCESS_READ)
-    rows = await ApiKey.filter(id__lt=below).order_by("-id").limit(check_first(first) + 1)
-    return Page([key_record(row) for row in rows[:first]], len(rows) > first)
+    return await _KEYS.page(window)
 
 
 async def get_key(actor: Actor, key_id: UUID) -> KeyRecord:
@@ -49,11 +47,10 @@ async def get_key(actor: Actor, key_id: UUID) -> KeyRecord:
     return key_record(row)
 
 
-async def list_revocations(actor: Actor, below: UUID, first: int) -> Page[RevocationRecord]:
+async def list_revocations(actor: Actor, window: Window) -> Page[RevocationRecord]:
     """What is no longer accepted, newest first. Raises Forbidden, InvalidInput."""
     require(actor, ADMIN_ROLES, Scope.ACCESS_READ)
-    rows = await Revocation.filter(id__lt=below).order_by("-id").limit(check_first(first) + 1)
-    return Page([revocation_record(row) for row in rows[:first]], len(rows) > first)
+    return await _REVOCATIONS.page(window)
 
 
 async def find_lock(key_id: UUID) -> Lock | None:
@@ -98,3 +95,21 @@ def key_record(row: ApiKey) -> KeyRecord:
 def revocation_record(row: Revocation) -> RevocationRecord:
     """A revocation as others see it."""
     return RevocationRecord(row.id, row.mark, row.value, row.revoked_at, row.revoked_by)
+
+
+def _key_of_row(row: Any) -> KeyRecord:  # noqa: ANN401 -- the driver's own
+    return key_record(ApiKey(**dict(row) | {"scopes": orjson.loads(row["scopes"])}))
+
+
+_KEYS = Listing(
+    NEWEST_FIRST,
+    "SELECT * FROM api_keys WHERE id {past} $2 ORDER BY id {sort} LIMIT $1",
+    row=_key_of_row,
+    key=lambda one: (one.id,),
+)
+_REVOCATIONS = Listing(
+    NEWEST_FIRST,
+    "SELECT * FROM revocations WHERE id {past} $2 ORDER BY id {sort} LIMIT $1",
+    row=lambda row: revocation_record(Revocation(**row)),
+    key=lambda one: (one.id,),
+)

@@ -6,13 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from engage.base.errors import InvalidInput
-from engage.base.paging import Page, decode_cursor
+from engage.base.listings import OwnedListing
+from engage.base.paging import NEWEST_FIRST
 from engage.base.readings import Reading
 from engage.domains.notifications.types import MessageCode, MessageRecord
-
-AFTER_ALL = UUID(int=2**128 - 1)
-"""Above any message: an inbox begins below it."""
 
 
 def _message(value: dict[str, Any]) -> MessageRecord:
@@ -25,29 +22,18 @@ def _message(value: dict[str, Any]) -> MessageRecord:
     )
 
 
-def _messages(value: list[dict[str, Any]]) -> list[MessageRecord]:
-    return [_message(row) for row in value]
-
-
-MESSAGES: Reading[list[MessageRecord]] = Reading(
-    "SELECT key, value FROM engage.messages_pages($1, $2, $3, $4)", _messages, []
+MESSAGES = OwnedListing(
+    NEWEST_FIRST,
+    """
+    SELECT json_build_object('id', g.id, 'code', g.code, 'params', g.params, 'created_at', g.created_at,
+                             'read_at', g.read_at) AS value
+      FROM messages g WHERE g.member_id = o.id AND g.id {past} $3 AND (NOT $4::boolean OR g.read_at IS NULL)
+     ORDER BY g.id {sort} LIMIT $2
+    """,
+    row=_message,
+    key=lambda message: (message.id,),
 )
-"""Messages of members, newest first; arguments: page size, id below which the page begins, unread only."""
+"""Messages of members, newest first; argument: unread only."""
 
 UNREAD: Reading[int] = Reading("SELECT key, value FROM engage.messages_unread($1)", int, 0)
 """How many messages are unread."""
-
-
-def messages_page(rows: list[MessageRecord], first: int) -> Page[MessageRecord]:
-    """The page in what MESSAGES answered, which is one row more when there are more."""
-    return Page(rows[:first], len(rows) > first)
-
-
-def messages_below(after: str | None) -> UUID:
-    """The id below which a page after this cursor begins. Raises InvalidInput."""
-    if after is None:
-        return AFTER_ALL
-    try:
-        return UUID(str(decode_cursor(after, [str])[0]))
-    except ValueError as error:
-        raise InvalidInput("This is not a cursor of an inbox.", path=["after"]) from error

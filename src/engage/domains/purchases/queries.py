@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from engage.base import db
 from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
-from engage.base.paging import Page, decode_cursor, encode_cursor
-from engage.base.readings import Reading
+from engage.base.listings import OwnedListing
+from engage.base.paging import LATEST_FIRST
 from engage.domains.purchases.types import OrderLine, PurchaseRecord, PurchaseTotals, StoredOrder
-
-AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
-"""Later than any purchase: a list begins below it."""
 
 
 def _purchase(value: dict[str, Any]) -> PurchaseRecord:
@@ -42,32 +39,23 @@ def _purchase(value: dict[str, Any]) -> PurchaseRecord:
     )
 
 
-def _purchases(value: list[dict[str, Any]]) -> list[PurchaseRecord]:
-    return [_purchase(row) for row in value]
-
-
-PURCHASES: Reading[list[PurchaseRecord]] = Reading(
-    "SELECT key, value FROM engage.purchases_pages($1, $2, $3, $4)", _purchases, []
+PURCHASES = OwnedListing(
+    LATEST_FIRST,
+    """
+    SELECT json_build_object(
+             'id', p.id, 'order_no', p.order_no, 'channel', p.channel, 'store', p.store, 'amount', p.amount::text,
+             'currency', p.currency, 'quantity', p.quantity, 'points', p.points, 'purchased_at', p.purchased_at,
+             'lines', (SELECT coalesce(json_agg(json_build_object(
+                                'item', l.item, 'category', l.category, 'brand', l.brand, 'quantity', l.quantity,
+                                'amount', l.amount::text) ORDER BY l.line_no), '[]')
+                         FROM purchase_lines l WHERE l.purchase_id = p.id)) AS value
+      FROM purchases p WHERE p.member_id = o.id AND (p.purchased_at, p.id) {past} ($3, $4)
+     ORDER BY p.purchased_at {sort}, p.id {sort} LIMIT $2
+    """,
+    row=_purchase,
+    key=lambda purchase: (purchase.purchased_at, purchase.id),
 )
-"""Purchases of members, newest first; arguments: page size, then the moment and id below which the page begins."""
-
-
-def purchases_page(rows: list[PurchaseRecord], first: int) -> Page[PurchaseRecord]:
-    """The page in what PURCHASES answered, which is one row more when there are more."""
-    return Page(rows[:first], len(rows) > first)
-
-
-def purchase_cursor(row: PurchaseRecord) -> str:
-    """Where this purchase stands in the list."""
-    return encode_cursor(row.purchased_at.isoformat(), str(row.id))
-
-
-def purchases_below(after: str | None) -> tuple[datetime, UUID]:
-    """The moment and id below which a page after this cursor begins. Raises InvalidInput."""
-    if after is None:
-        return AFTER_ALL
-    at, purchase_id = decode_cursor(after, [str, str])
-    return datetime.fromisoformat(str(at)), UUID(str(purchase_id))
+"""Purchases of members, latest first."""
 
 
 async def load_stored(program_id: UUID, orders: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredOrder]:

@@ -8,20 +8,17 @@ from uuid import UUID
 from engage.base import clock
 from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
-from engage.base.paging import Page, check_first
+from engage.base.listings import Listing
+from engage.base.paging import NEWEST_FIRST, Page, Window
 from engage.domains.webhooks.models import WebhookEndpoint
 from engage.domains.webhooks.types import DELIVER, Receiver, WebhookRecord
 from engage.outbox.targets import TargetFigures, load_figures
 
-AFTER_ALL = UUID(int=2**128 - 1)
-"""Above any endpoint: the list begins below it."""
 
-
-async def list_endpoints(actor: Actor, below: UUID, first: int) -> Page[WebhookRecord]:
-    """Endpoints, newest first: the next ones below an id. Raises Forbidden, InvalidInput."""
+async def list_endpoints(actor: Actor, window: Window) -> Page[WebhookRecord]:
+    """Endpoints, newest first. Raises Forbidden, InvalidInput."""
     require(actor, ADMIN_ROLES, Scope.WEBHOOKS_READ)
-    rows = await WebhookEndpoint.filter(id__lt=below).order_by("-id").limit(check_first(first) + 1)
-    return Page([record_of(row) for row in rows[:first]], len(rows) > first)
+    return await _ENDPOINTS.page(window)
 
 
 async def get_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
@@ -81,3 +78,11 @@ def record_of(row: WebhookEndpoint) -> WebhookRecord:
         created_at=row.created_at,
         created_by=row.created_by,
     )
+
+
+_ENDPOINTS = Listing(
+    NEWEST_FIRST,
+    "SELECT * FROM webhook_endpoints WHERE id {past} $2 ORDER BY id {sort} LIMIT $1",
+    row=lambda row: record_of(WebhookEndpoint(**row)),
+    key=lambda record: (record.id,),
+)

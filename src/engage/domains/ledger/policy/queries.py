@@ -13,7 +13,8 @@ import orjson
 from engage.base import clock, db
 from engage.base.actor import ADMIN_ROLES, READING_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
-from engage.base.paging import Page, check_first
+from engage.base.listings import Listing
+from engage.base.paging import NEWEST_VERSION_FIRST, Page, Window, encode_cursor
 from engage.domains.ledger.policy import rules
 from engage.domains.ledger.policy.types import (
     ExpiryKind,
@@ -30,9 +31,6 @@ from engage.domains.ledger.types import TransferKind
 from engage.domains.members.queries import check_program, get_program
 
 _PREVIEW = "SELECT engage.ledger_preview($1, $2, $3, $4, $5)"
-
-BELOW_ALL = 2**31 - 1
-"""A version that no program reaches: the list begins below it."""
 
 _KINDS: dict[str, Callable[[str], object]] = {
     "expiry_kind": ExpiryKind,
@@ -61,6 +59,17 @@ def record_of(row: Mapping[str, Any], currency: str) -> PolicyRecord:
     )
 
 
+_POLICIES = Listing(
+    NEWEST_VERSION_FIRST,
+    """
+    SELECT p.*, engage.program_money(p.program_code) AS money FROM points_policies p
+     WHERE p.program_code = $3 AND p.version {past} $2 ORDER BY p.version {sort} LIMIT $1
+    """,
+    row=lambda row: record_of(row, row["money"]),
+    key=lambda record: (record.version,),
+)
+
+
 async def get_points_policy(program: str, at: datetime | None = None) -> PolicyRecord:
     """The version that holds at a moment, now if it is left out, by what is published now. Raises NotFound."""
     currency = (await get_program(program)).money_currency
@@ -70,20 +79,14 @@ async def get_points_policy(program: str, at: datetime | None = None) -> PolicyR
 
 async def get_version(program: str, version: int) -> PolicyRecord:
     """One published version, for the command that answers it. Raises NotFound."""
-    page = await list_points_policies(program, version + 1, 1)
+    page = await list_points_policies(program, Window(1, cursor=encode_cursor(version + 1)))
     return page.rows[0]
 
 
-async def list_points_policies(program: str, below: int, first: int) -> Page[PolicyRecord]:
-    """Published versions, newest first: the next ones below a version. Raises InvalidInput, NotFound."""
-    currency = (await get_program(program)).money_currency
-    rows = await db.fetch(
-        "SELECT * FROM points_policies WHERE program_code = $1 AND version < $2 ORDER BY version DESC LIMIT $3",
-        program,
-        below,
-        check_first(first) + 1,
-    )
-    return Page([record_of(row, currency) for row in rows[:first]], len(rows) > first)
+async def list_points_policies(program: str, window: Window) -> Page[PolicyRecord]:
+    """Published versions, newest first. Raises InvalidInput, NotFound."""
+    await check_program(program)
+    return await _POLICIES.page(window, program)
 
 
 async def get_expiry_outlook(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,8 @@ from uuid import UUID
 from engage.base import clock
 from engage.base.actor import READING_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput, NotFound
-from engage.base.paging import Page, decode_cursor, page_of
+from engage.base.listings import OwnedListing
+from engage.base.paging import LAST_ID, NO_ID, Order
 from engage.base.readings import Fetch, Reading, fetch_together
 from engage.domains.ledger import rules
 from engage.domains.ledger.queries.decoding import (
@@ -25,19 +25,12 @@ from engage.domains.ledger.queries.decoding import (
 from engage.domains.ledger.queries.records import LotShare, StoredValue, TransferDetails
 from engage.domains.ledger.types import Balance, TransferRecord
 
-BELOW_ALL = 2**62
-"""A version that no account reaches: a statement begins below it."""
-
-NO_ID = UUID(int=0)
-"""Before any id: a list in the order of ids begins behind it."""
+NUMBER_MAX = 2**62
+"""Above any version of an account and any number of an allocation."""
 
 
 def _stored_value(value: dict[str, Any]) -> StoredValue:
     return StoredValue(value["money"], balance_of(value))
-
-
-def _statement(value: list[list[Any]]) -> list[TransferRecord]:
-    return [transfer_of(row) for row in value]
 
 
 def _details(value: dict[str, Any]) -> TransferDetails:
@@ -53,8 +46,14 @@ def _details(value: dict[str, Any]) -> TransferDetails:
     )
 
 
-def _shares(value: list[list[Any]]) -> list[LotShare]:
-    return [LotShare(number, UUID(lot_id), amount, held) for number, lot_id, amount, held in value]
+def _share(row: list[Any]) -> LotShare:
+    number, lot_id, amount, held = row
+    return LotShare(number, UUID(lot_id), amount, held)
+
+
+def _share_key(share: LotShare) -> tuple[int, UUID]:
+    """Where this lot stands in the list of its transfer: what was made comes last."""
+    return (NUMBER_MAX, share.lot_id) if share.number is None else (share.number, NO_ID)
 
 
 BALANCES_AT: Reading[Balance] = Reading(
@@ -67,13 +66,40 @@ STORED_VALUES: Reading[StoredValue | None] = Reading(
 )
 """Stored value, None for an unknown program; arguments: program, moment that is past or None for now, now."""
 
-STATEMENTS: Reading[list[TransferRecord]] = Reading(
-    "SELECT key, value FROM engage.ledger_statements($1, $2, $3, $4, $5, $6, $7, $8)", _statement, []
-)
-"""Transfers, newest first.
+_OF_ACCOUNT = f"""
+(SELECT a.member_id AS id, a.id AS account, engage.program_money($4) AS money,
+        CASE WHEN $7::timestamptz IS NULL THEN 0 ELSE engage.ledger_version_before(a.id, $7) END AS above,
+        CASE WHEN $8::timestamptz IS NULL THEN {NUMBER_MAX} ELSE engage.ledger_version_before(a.id, $8) + 1 END
+          AS below
+   FROM engage.ledger_accounts($1, $4, $5) a) o
+"""  # noqa: S608 -- no value is pasted in
 
-Arguments: program, currency, page size, version below which the page begins, kinds, from and up to which moment; None
-for all kinds and times.
+# Kinds are looked up one by one, so that rare ones are found without reading the others.
+_LINES = """
+SELECT engage.ledger_transfer_row(t.x, $4, $5, o.money) AS value FROM (
+  (SELECT x FROM transfers x
+    WHERE $6::text[] IS NULL AND x.account_id = o.account AND x.version_after > o.above AND x.version_after < o.below
+      AND x.version_after {past} $3
+    ORDER BY x.version_after {sort} LIMIT $2)
+  UNION ALL
+  SELECT k.x FROM (SELECT DISTINCT kind FROM unnest($6::text[]) AS n (kind)) s CROSS JOIN LATERAL (
+    SELECT x FROM transfers x
+     WHERE x.account_id = o.account AND x.kind = s.kind AND x.version_after > o.above AND x.version_after < o.below
+       AND x.version_after {past} $3
+     ORDER BY x.version_after {sort} LIMIT $2) k) t
+ ORDER BY (t.x).version_after {sort} LIMIT $2
+"""
+
+STATEMENTS = OwnedListing(
+    Order((0,), (NUMBER_MAX,), descending=True),
+    _LINES,
+    row=transfer_of,
+    key=lambda row: (row.version,),
+    owners=_OF_ACCOUNT,
+)
+"""Transfers of members, newest first.
+
+Arguments: program, currency, kinds, from and up to which moment; None for all kinds and times.
 """
 
 TRANSFERS: Reading[TransferRecord | None] = Reading(
@@ -86,10 +112,21 @@ TRANSFER_DETAILS: Reading[TransferDetails | None] = Reading(
 )
 """The rest of what can be told of transfers, by their ids; argument: now."""
 
-TRANSFER_LOTS: Reading[list[LotShare]] = Reading(
-    "SELECT key, value FROM engage.ledger_transfer_lots($1, $2, $3, $4)", _shares, []
+TRANSFER_LOTS = OwnedListing(
+    Order((-1, NO_ID), (NUMBER_MAX, LAST_ID)),
+    """
+    SELECT json_build_array(l.number, l.lot, l.amount, l.held) AS value FROM (
+      (SELECT x.id AS number, x.lot_id AS lot, x.amount, x.held FROM allocations x
+        WHERE x.transfer_id = o.id AND x.id {past} $3 ORDER BY x.id {sort} LIMIT $2)
+      UNION ALL
+      (SELECT NULL, x.id, x.amount, 0 FROM lots x
+        WHERE x.source_id = o.id AND x.id {past} $4 ORDER BY x.id {sort} LIMIT $2)) l
+     ORDER BY l.number {sort}, l.lot {sort} LIMIT $2
+    """,
+    row=_share,
+    key=_share_key,
 )
-"""The lots that transfers touched, by the transfers' ids; arguments: page size, the two of `shares_behind`."""
+"""The lots that transfers took from or gave to, by the transfers' ids, in order, then those that they made."""
 
 
 def moment_past(at: datetime) -> datetime:
@@ -108,29 +145,6 @@ def check_span(begin: datetime | None, end: datetime | None) -> None:
             rules.check_zone(at, path)
     if begin is not None and end is not None and end <= begin:
         raise InvalidInput("The end lies after the beginning.", path=["to"])
-
-
-def statement_page(rows: Sequence[TransferRecord], first: int) -> Page[TransferRecord]:
-    """The page in what STATEMENTS answered, which is one row more when there are more."""
-    return page_of(rows, first)
-
-
-def statement_below(after: str | None) -> int:
-    """The version below which a page after this cursor begins. Raises InvalidInput."""
-    return BELOW_ALL if after is None else int(decode_cursor(after, [int])[0])
-
-
-def shares_behind(after: str | None) -> tuple[int, UUID]:
-    """The allocation and the made lot behind which a page of a transfer's lots begins. Raises InvalidInput."""
-    if after is None:
-        return -1, NO_ID
-    number, lot_id = decode_cursor(after, [int, str])
-    return int(number), UUID(str(lot_id))
-
-
-def share_key(share: LotShare) -> tuple[int, str]:
-    """Where this lot stands in the list of its transfer: what was made comes last."""
-    return (BELOW_ALL, str(share.lot_id)) if share.number is None else (share.number, str(NO_ID))
 
 
 async def get_transfer(actor: Actor, transfer_id: UUID) -> TransferRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -13,10 +13,10 @@ import orjson
 from engage.base import clock, db
 from engage.base.actor import READING_ROLES, STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
-from engage.base.paging import Page, check_first, decode_cursor, page_of
+from engage.base.listings import Listing
+from engage.base.paging import LATEST_FIRST, NEWEST_FIRST, NEWEST_VERSION_FIRST, Page, Window
 from engage.domains.ledger.models import Adjustment, ExchangeRate
 from engage.domains.ledger.queries.decoding import gift_of, hold_of
-from engage.domains.ledger.queries.lots import LAST_ID
 from engage.domains.ledger.queries.records import TopUpRecord
 from engage.domains.ledger.types import (
     AdjustmentRecord,
@@ -29,12 +29,6 @@ from engage.domains.ledger.types import (
 )
 from engage.domains.members.queries import check_program
 
-AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), LAST_ID)
-"""Later than any adjustment: a list begins below it."""
-
-VERSION_MAX = 2**31 - 1
-"""Above any version of a rate: a list begins below it."""
-
 
 class GiftDirection(StrEnum):
     """Which side of gifts a member was on."""
@@ -42,37 +36,6 @@ class GiftDirection(StrEnum):
     SENT = "SENT"
     RECEIVED = "RECEIVED"
 
-
-_HOLDS = """
-SELECT engage.ledger_hold_row(h, $4) FROM holds h
- WHERE h.member_id = $1 AND h.id < $2
-   AND ($3::text IS NULL OR $3 = CASE WHEN h.state = 'OPEN' AND h.deadline <= (SELECT engage.ledger_until($1, $4))
-                                      THEN 'EXPIRED' ELSE h.state END)
- ORDER BY h.id DESC LIMIT $5
-"""
-
-_GIFTS = """
-SELECT engage.ledger_gift_row(g, $4) FROM gifts g
- WHERE g.{side}_id = $1 AND g.id < $2
-   AND ($3::text IS NULL OR $3 = CASE WHEN engage.ledger_gift_over(g, $4) THEN 'EXPIRED' ELSE g.state END)
- ORDER BY g.id DESC LIMIT $5
-"""
-
-_ADJUSTMENTS = """
-SELECT * FROM adjustments WHERE state = $1 AND (asked_at, id) < ($2, $3) ORDER BY asked_at DESC, id DESC LIMIT $4
-"""
-
-_RATES = """
-SELECT * FROM exchange_rates
- WHERE from_program = $1 AND to_program = $2 AND version < $3
-   AND ($4::timestamptz IS NULL OR id = (engage.ledger_rate($1, $2, $4)).id AND coalesce(ends_at > $4, true))
- ORDER BY version DESC LIMIT $5
-"""
-
-_TOP_UPS = """
-SELECT u.*, engage.program_money(u.program_code) AS money, engage.ledger_reversed(u.id) AS refunded FROM top_ups u
- WHERE u.member_id = $1 AND u.id < $2 ORDER BY u.id DESC LIMIT $3
-"""
 
 MONEY_OF = """
     SELECT CASE c.kind WHEN 'CASH' THEN engage.program_money(c.program_code) END AS money
@@ -166,55 +129,97 @@ async def find_gift_recipient(gift_id: UUID) -> UUID | None:
     return found
 
 
-def adjustments_below(after: str | None) -> tuple[datetime, UUID]:
-    """The moment and id below which a page after this cursor begins. Raises InvalidInput."""
-    if after is None:
-        return AFTER_ALL
-    at, adjustment_id = decode_cursor(after, [str, str])
-    return datetime.fromisoformat(str(at)), UUID(str(adjustment_id))
+_HOLDS = Listing(
+    NEWEST_FIRST,
+    """
+    SELECT engage.ledger_hold_row(h, $5) FROM holds h
+     WHERE h.member_id = $3 AND h.id {past} $2
+       AND ($4::text IS NULL OR $4 = CASE WHEN h.state = 'OPEN' AND h.deadline <= (SELECT engage.ledger_until($3, $5))
+                                          THEN 'EXPIRED' ELSE h.state END)
+     ORDER BY h.id {sort} LIMIT $1
+    """,
+    row=lambda row: hold_of(orjson.loads(row[0])),
+    key=lambda hold: (hold.id,),
+)
 
 
-def rates_below(after: str | None) -> int:
-    """The version below which a page after this cursor begins. Raises InvalidInput."""
-    return VERSION_MAX if after is None else int(decode_cursor(after, [int])[0])
+def _gifts(side: str) -> Listing[GiftRecord]:
+    return Listing(
+        NEWEST_FIRST,
+        f"""
+        SELECT engage.ledger_gift_row(g, $5) FROM gifts g
+         WHERE g.{side} = $3 AND g.id {{past}} $2
+           AND ($4::text IS NULL OR $4 = CASE WHEN engage.ledger_gift_over(g, $5) THEN 'EXPIRED' ELSE g.state END)
+         ORDER BY g.id {{sort}} LIMIT $1
+        """,  # noqa: S608 -- the name of a column
+        row=lambda row: gift_of(orjson.loads(row[0])),
+        key=lambda gift: (gift.id,),
+    )
 
 
-async def list_holds(
-    actor: Actor, member_id: UUID, state: HoldState | None, first: int, below: UUID
-) -> Page[HoldRecord]:
+_GIFTS = {GiftDirection.SENT: _gifts("sender_id"), GiftDirection.RECEIVED: _gifts("recipient_id")}
+
+_ADJUSTMENTS = Listing(
+    LATEST_FIRST,
+    """
+    SELECT * FROM adjustments WHERE state = $4 AND (asked_at, id) {past} ($2, $3)
+     ORDER BY asked_at {sort}, id {sort} LIMIT $1
+    """,
+    row=lambda row: adjustment_record(Adjustment(**row)),
+    key=lambda adjustment: (adjustment.asked_at, adjustment.id),
+)
+
+_RATES = Listing(
+    NEWEST_VERSION_FIRST,
+    """
+    SELECT * FROM exchange_rates
+     WHERE from_program = $3 AND to_program = $4 AND version {past} $2
+       AND ($5::timestamptz IS NULL OR id = (engage.ledger_rate($3, $4, $5)).id AND coalesce(ends_at > $5, true))
+     ORDER BY version {sort} LIMIT $1
+    """,
+    row=lambda row: rate_record(ExchangeRate(**row)),
+    key=lambda rate: (rate.version,),
+)
+
+_TOP_UPS = Listing(
+    NEWEST_FIRST,
+    """
+    SELECT u.*, engage.program_money(u.program_code) AS money, engage.ledger_reversed(u.id) AS refunded FROM top_ups u
+     WHERE u.member_id = $3 AND u.id {past} $2 ORDER BY u.id {sort} LIMIT $1
+    """,
+    row=_top_up,
+    key=lambda top_up: (top_up.id,),
+)
+
+
+async def list_holds(actor: Actor, member_id: UUID, state: HoldState | None, window: Window) -> Page[HoldRecord]:
     """A member's holds of points and stored value in all programs, newest first; of one state where it is named.
 
     Raises Forbidden, InvalidInput.
     """
     require(actor, READING_ROLES, Scope.POINTS_READ, own=member_id)
-    rows = await db.fetch(_HOLDS, member_id, below, state, clock.now(), check_first(first) + 1)
-    return page_of([hold_of(orjson.loads(row[0])) for row in rows], first)
+    return await _HOLDS.page(window, member_id, state, clock.now())
 
 
 async def list_gifts(
-    actor: Actor, member_id: UUID, direction: GiftDirection, state: GiftState | None, first: int, below: UUID
+    actor: Actor, member_id: UUID, direction: GiftDirection, state: GiftState | None, window: Window
 ) -> Page[GiftRecord]:
     """Gifts that a member has sent, or those to them, newest first; of one state where it is named.
 
     Raises Forbidden, InvalidInput.
     """
     require(actor, READING_ROLES, Scope.POINTS_READ, own=member_id)
-    sql = _GIFTS.format(side="sender" if direction is GiftDirection.SENT else "recipient")
-    rows = await db.fetch(sql, member_id, below, state, clock.now(), check_first(first) + 1)
-    return page_of([gift_of(orjson.loads(row[0])) for row in rows], first)
+    return await _GIFTS[direction].page(window, member_id, state, clock.now())
 
 
-async def list_adjustments(
-    actor: Actor, state: AdjustmentState, first: int, below: tuple[datetime, UUID]
-) -> Page[AdjustmentRecord]:
+async def list_adjustments(actor: Actor, state: AdjustmentState, window: Window) -> Page[AdjustmentRecord]:
     """Corrections that took a second person, in one state, newest first. Raises Forbidden, InvalidInput."""
     require(actor, READING_ROLES, Scope.POINTS_READ)
-    rows = await db.fetch(_ADJUSTMENTS, state, *below, check_first(first) + 1)
-    return page_of([adjustment_record(Adjustment(**row)) for row in rows], first)
+    return await _ADJUSTMENTS.page(window, state)
 
 
 async def list_exchange_rates(
-    from_program: str, to_program: str, at: datetime | None, first: int, below: int
+    from_program: str, to_program: str, at: datetime | None, window: Window
 ) -> Page[RateRecord]:
     """All rates from one program to another, newest first, or the one in force at a moment. For everyone signed in.
 
@@ -222,12 +227,10 @@ async def list_exchange_rates(
     """
     for code, path in ((from_program, "from"), (to_program, "to")):
         await check_program(code, path=path)
-    rows = await db.fetch(_RATES, from_program, to_program, below, at, check_first(first) + 1)
-    return page_of([rate_record(ExchangeRate(**row)) for row in rows], first)
+    return await _RATES.page(window, from_program, to_program, at)
 
 
-async def list_top_ups(actor: Actor, member_id: UUID, first: int, below: UUID) -> Page[TopUpRecord]:
+async def list_top_ups(actor: Actor, member_id: UUID, window: Window) -> Page[TopUpRecord]:
     """What a member has paid in, in all programs, newest first. Raises Forbidden, InvalidInput."""
     require(actor, READING_ROLES, Scope.POINTS_READ, own=member_id)
-    rows = await db.fetch(_TOP_UPS, member_id, below, check_first(first) + 1)
-    return page_of([_top_up(row) for row in rows], first)
+    return await _TOP_UPS.page(window, member_id)

@@ -9,15 +9,13 @@ from uuid import UUID
 from engage.base import clock
 from engage.base.actor import READING_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
-from engage.base.paging import Page, check_first, decode_cursor, page_of
-from engage.base.readings import Fetch, Reading, fetch_together
+from engage.base.listings import OwnedListing
+from engage.base.paging import NEWEST_FIRST, OLDEST_FIRST, Order, Page, Window
+from engage.base.readings import Fetch, Reading, fetch_one, fetch_together
 from engage.domains.ledger.queries.decoding import link_of, lot_link_of, moment_of
-from engage.domains.ledger.queries.history import NO_ID
+from engage.domains.ledger.queries.history import NUMBER_MAX
 from engage.domains.ledger.queries.records import LotLink, LotMove, LotRecord
 from engage.domains.ledger.types import CurrencyKind, LotState, TransferKind
-
-LAST_ID = UUID(int=2**128 - 1)
-"""Above any id: a list that begins with the newest begins below it."""
 
 
 def _lot(row: list[Any]) -> LotRecord:
@@ -41,23 +39,17 @@ def _lot(row: list[Any]) -> LotRecord:
     )
 
 
-def _lots(value: list[list[Any]]) -> list[LotRecord]:
-    return [_lot(row) for row in value]
-
-
-def _moves(value: list[list[Any]]) -> list[LotMove]:
-    return [
-        LotMove(
-            number=number,
-            transfer_id=UUID(transfer_id),
-            kind=TransferKind(kind),
-            reason=reason,
-            amount=amount,
-            held=held,
-            posted_at=datetime.fromisoformat(posted_at),
-        )
-        for number, transfer_id, kind, reason, amount, held, posted_at in value
-    ]
+def _move(row: list[Any]) -> LotMove:
+    number, transfer_id, kind, reason, amount, held, posted_at = row
+    return LotMove(
+        number=number,
+        transfer_id=UUID(transfer_id),
+        kind=TransferKind(kind),
+        reason=reason,
+        amount=amount,
+        held=held,
+        posted_at=datetime.fromisoformat(posted_at),
+    )
 
 
 def _links(value: list[list[Any]]) -> list[LotLink]:
@@ -67,48 +59,59 @@ def _links(value: list[list[Any]]) -> list[LotLink]:
 LOTS: Reading[LotRecord | None] = Reading("SELECT key, value FROM engage.ledger_lots($1, $2)", _lot, None)
 """Lots by their ids; argument: now."""
 
-LOT_PAGES: Reading[list[LotRecord]] = Reading(
-    "SELECT key, value FROM engage.ledger_lot_pages($1, $2, $3, $4, $5, $6)", _lots, []
-)
-"""Lots of members, newest first; arguments: program, currency, page size, id below which the page begins, now."""
+_OF_ACCOUNT = """
+(SELECT a.member_id AS id, a.id AS account, $6::timestamptz AS now FROM engage.ledger_accounts($1, $4, $5) a) o
+"""
 
-LOT_HISTORIES: Reading[list[LotMove]] = Reading(
-    "SELECT key, value FROM engage.ledger_lot_histories($1, $2, $3)", _moves, []
+_LOTS_OF_MEMBERS = OwnedListing(
+    NEWEST_FIRST,
+    "SELECT l.id FROM lots l WHERE l.account_id = o.account AND l.id {past} $3 ORDER BY l.id {sort} LIMIT $2",
+    row=_lot,
+    key=lambda lot: (lot.id,),
+    owners=_OF_ACCOUNT,
+    shown="SELECT coalesce(json_agg(r.value ORDER BY r.id {sort}), '[]')"
+    " FROM engage.ledger_lot_rows(ARRAY({rows}), o.now) r",
 )
-"""What moved lots, by the lots' ids, oldest first; arguments: page size, number behind which the page begins."""
+
+LOT_HISTORIES = OwnedListing(
+    Order((-1,), (NUMBER_MAX,)),
+    """
+    SELECT json_build_array(m.number, m.transfer_id, t.kind, t.reason, m.amount, m.held, t.posted_at) AS value
+      FROM (
+        SELECT 0::bigint AS number, o.source_id AS transfer_id, o.amount, 0::bigint AS held WHERE 0::bigint {past} $3
+        UNION ALL
+        (SELECT x.id, x.transfer_id, x.amount, x.held FROM allocations x
+          WHERE x.lot_id = o.id AND x.id {past} $3 ORDER BY x.id {sort} LIMIT $2)
+        ORDER BY 1 {sort} LIMIT $2) m
+      JOIN transfers t ON t.id = m.transfer_id ORDER BY m.number {sort}
+    """,
+    row=_move,
+    key=lambda move: (move.number,),
+    owners="(SELECT l.id, l.source_id, l.amount FROM lots l WHERE l.id = ANY ($1::uuid[])) o",
+)
+"""What moved lots, by the lots' ids and the numbers of allocations, oldest first: first (0) what made them."""
+
+LOT_SUCCESSORS = OwnedListing(
+    OLDEST_FIRST,
+    """
+    SELECT engage.ledger_lot_link(l) AS value FROM lots l
+     WHERE l.origin_lot_id = o.id AND l.id {past} $3 ORDER BY l.id {sort} LIMIT $2
+    """,
+    row=lot_link_of,
+    key=lambda link: (link.id,),
+)
+"""What descends from lots at once, by the lots' ids, in order."""
 
 LOT_ORIGINS: Reading[list[LotLink]] = Reading("SELECT key, value FROM engage.ledger_lot_origins($1)", _links, [])
 """What lots descend from, by the lots' ids, the nearest first; a hundred at the most."""
 
-LOT_SUCCESSORS: Reading[list[LotLink]] = Reading(
-    "SELECT key, value FROM engage.ledger_lot_successors($1, $2, $3)", _links, []
-)
-"""What descends from lots at once, by the lots' ids; arguments: page size, id behind which the page begins."""
-
-
-def id_below(after: str | None) -> UUID:
-    """The id below which a page that begins with the newest goes on after this cursor. Raises InvalidInput."""
-    return LAST_ID if after is None else UUID(str(decode_cursor(after, [str])[0]))
-
-
-def id_behind(after: str | None) -> UUID:
-    """The id behind which a page that begins with the oldest goes on after this cursor. Raises InvalidInput."""
-    return NO_ID if after is None else UUID(str(decode_cursor(after, [str])[0]))
-
-
-def number_behind(after: str | None) -> int:
-    """The number behind which a page of a lot's history begins. Raises InvalidInput."""
-    return -1 if after is None else int(decode_cursor(after, [int])[0])
-
 
 async def list_lots(
-    actor: Actor, member_id: UUID, program: str, currency: CurrencyKind, first: int, below: UUID
+    actor: Actor, member_id: UUID, program: str, currency: CurrencyKind, window: Window
 ) -> Page[LotRecord]:
     """A member's lots in a program, newest first, the used up ones too. Raises Forbidden, InvalidInput."""
     require(actor, READING_ROLES, Scope.POINTS_READ, own=member_id)
-    args = (program, currency, check_first(first), below, clock.now())
-    [found] = await fetch_together([Fetch(LOT_PAGES, (member_id,), args)])
-    return page_of(found.get(str(member_id), LOT_PAGES.absent), first)
+    return await _LOTS_OF_MEMBERS.page(fetch_one, member_id, window, program, currency, clock.now())
 
 
 async def get_lot(actor: Actor, lot_id: UUID) -> LotRecord:

@@ -13,34 +13,6 @@ CREATE FUNCTION engage.ledger_version_before(p_account uuid, p_at timestamptz) R
   SELECT coalesce((engage.ledger_last_by(p_account, p_at - interval '1 microsecond')).version_after, 0)
 $$;
 
--- A page of a statement, newest first, below a version; of some kinds, from a moment and up to another where these are
--- not NULL. Kinds are looked up one by one, so that rare ones are found without reading the others. One row more than
--- asked for tells that there are more.
-CREATE FUNCTION engage.ledger_statements(
-  p_members uuid[], p_program text, p_currency text, p_first int, p_below bigint, p_kinds text[], p_from timestamptz,
-  p_to timestamptz
-) RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
-  SELECT a.member_id::text, (
-      SELECT coalesce(json_agg(engage.ledger_transfer_row(t.x, p_program, p_currency, m.money)
-                               ORDER BY (t.x).version_after DESC), '[]')
-        FROM (SELECT engage.program_money(p_program) AS money) m, (
-          SELECT u.x FROM (
-            (SELECT x FROM transfers x
-              WHERE p_kinds IS NULL AND x.account_id = a.id AND x.version_after > b.above AND x.version_after < b.below
-              ORDER BY x.version_after DESC LIMIT p_first + 1)
-            UNION ALL
-            SELECT k.x FROM (SELECT DISTINCT kind FROM unnest(p_kinds) AS n (kind)) s CROSS JOIN LATERAL (
-              SELECT x FROM transfers x
-               WHERE x.account_id = a.id AND x.kind = s.kind AND x.version_after > b.above
-                 AND x.version_after < b.below
-               ORDER BY x.version_after DESC LIMIT p_first + 1) k) u
-           ORDER BY (u.x).version_after DESC LIMIT p_first + 1) t)
-    FROM engage.ledger_accounts(p_members, p_program, p_currency) a CROSS JOIN LATERAL (
-      SELECT CASE WHEN p_from IS NULL THEN 0 ELSE engage.ledger_version_before(a.id, p_from) END AS above,
-             CASE WHEN p_to IS NULL THEN p_below
-                  ELSE least(p_below, engage.ledger_version_before(a.id, p_to) + 1) END AS below) b
-$$;
-
 CREATE FUNCTION engage.ledger_transfers(p_transfers uuid[]) RETURNS TABLE (key text, value json)
 LANGUAGE sql STABLE AS $$
   SELECT t.id::text, engage.ledger_transfer_row(t, c.program_code, c.kind, engage.program_money(c.program_code))
@@ -125,19 +97,4 @@ RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
       'counterpart', (SELECT engage.ledger_transfer_link(x) FROM engage.ledger_counterpart(t) x WHERE x.id IS NOT NULL),
       'hold', r.hold, 'debt', r.debt, 'gift', r.gift)
     FROM transfers t CROSS JOIN LATERAL engage.ledger_transfer_reasons(t, p_now) r WHERE t.id = ANY (p_transfers)
-$$;
-
--- The lots that a transfer took from or gave to, in order, then those that it made: how much of each, and how much was
--- held of it or no more. Behind a place, which is the number of an allocation, or a made lot.
-CREATE FUNCTION engage.ledger_transfer_lots(p_transfers uuid[], p_first int, p_allocation bigint, p_made uuid)
-RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
-  SELECT t.id::text, (
-      SELECT coalesce(json_agg(json_build_array(l.number, l.lot, l.amount, l.held) ORDER BY l.number, l.lot), '[]') FROM (
-        (SELECT x.id AS number, x.lot_id AS lot, x.amount, x.held FROM allocations x
-          WHERE x.transfer_id = t.id AND x.id > p_allocation ORDER BY x.id LIMIT p_first + 1)
-        UNION ALL
-        (SELECT NULL, x.id, x.amount, 0 FROM lots x
-          WHERE x.source_id = t.id AND x.id > p_made ORDER BY x.id LIMIT p_first + 1)
-        ORDER BY 1, 2 LIMIT p_first + 1) l)
-    FROM unnest(p_transfers) AS t (id)
 $$;

@@ -37,34 +37,6 @@ LANGUAGE sql STABLE AS $$
   SELECT r.id::text, r.value FROM engage.ledger_lot_rows(p_lots, p_now) r
 $$;
 
--- A page of the lots of members in a program, newest first, below one of them.
-CREATE FUNCTION engage.ledger_lot_pages(
-  p_members uuid[], p_program text, p_currency text, p_first int, p_below uuid, p_now timestamptz
-) RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
-  SELECT a.member_id::text, (
-      SELECT coalesce(json_agg(r.value ORDER BY r.id DESC), '[]')
-        FROM engage.ledger_lot_rows(ARRAY(
-          SELECT l.id FROM lots l WHERE l.account_id = a.id AND l.id < p_below ORDER BY l.id DESC LIMIT p_first + 1),
-          p_now) r)
-    FROM engage.ledger_accounts(p_members, p_program, p_currency) a
-$$;
-
--- What moved lots, in order, behind the number of an allocation: first (0) what made them.
-CREATE FUNCTION engage.ledger_lot_histories(p_lots uuid[], p_first int, p_after bigint)
-RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
-  SELECT l.id::text, (
-      SELECT coalesce(json_agg(json_build_array(m.number, m.transfer_id, t.kind, t.reason, m.amount, m.held, t.posted_at)
-                               ORDER BY m.number), '[]')
-        FROM (
-          SELECT 0::bigint AS number, l.source_id AS transfer_id, l.amount, 0::bigint AS held WHERE p_after < 0
-          UNION ALL
-          (SELECT x.id, x.transfer_id, x.amount, x.held FROM allocations x
-            WHERE x.lot_id = l.id AND x.id > p_after ORDER BY x.id LIMIT p_first + 1)
-          ORDER BY 1 LIMIT p_first + 1) m
-        JOIN transfers t ON t.id = m.transfer_id)
-    FROM lots l WHERE l.id = ANY (p_lots)
-$$;
-
 -- A lot at the other end of a gift, an exchange, a merge or a reissue: with the transfer that made it.
 CREATE FUNCTION engage.ledger_lot_link(l lots) RETURNS json LANGUAGE sql STABLE AS $$
   SELECT json_build_array(l.id, l.amount, engage.ledger_transfer_link(t)) FROM transfers t WHERE t.id = l.source_id
@@ -79,14 +51,5 @@ CREATE FUNCTION engage.ledger_lot_origins(p_lots uuid[]) RETURNS TABLE (key text
         SELECT o.id, o.origin_lot_id, n.step + 1 FROM line n JOIN lots o ON o.id = n.origin_lot_id WHERE n.step < 100
       )
       SELECT coalesce(json_agg(engage.ledger_lot_link(o) ORDER BY n.step), '[]') FROM line n JOIN lots o ON o.id = n.id)
-    FROM unnest(p_lots) AS w (id)
-$$;
-
--- The lots that descend from lots at once, in order, behind one of them.
-CREATE FUNCTION engage.ledger_lot_successors(p_lots uuid[], p_first int, p_after uuid)
-RETURNS TABLE (key text, value json) LANGUAGE sql STABLE AS $$
-  SELECT w.id::text, (
-      SELECT coalesce(json_agg(engage.ledger_lot_link(s.l) ORDER BY (s.l).id), '[]') FROM (
-        SELECT l FROM lots l WHERE l.origin_lot_id = w.id AND l.id > p_after ORDER BY l.id LIMIT p_first + 1) s)
     FROM unnest(p_lots) AS w (id)
 $$;
