@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from engage.base import db
-from engage.base.actor import ADMIN_ROLES, Actor, require
+from engage.base.actor import ADMIN_ROLES, READING_ROLES, Actor, require
 from engage.base.paging import Page, decode_cursor, encode_cursor
-from engage.base.readings import Reading
+from engage.base.readings import Read, Reading, read_alone, there
 from engage.domains.purchases.types import OrderLine, PurchaseRecord, PurchaseTotals, StoredOrder
 
 AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
@@ -21,6 +21,7 @@ AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 def _purchase(value: dict[str, Any]) -> PurchaseRecord:
     return PurchaseRecord(
         id=UUID(value["id"]),
+        member_id=UUID(value["member_id"]),
         order_no=value["order_no"],
         channel=value["channel"],
         store=value["store"],
@@ -46,6 +47,11 @@ def _purchases(value: list[dict[str, Any]]) -> list[PurchaseRecord]:
     return [_purchase(row) for row in value]
 
 
+BY_ID: Reading[PurchaseRecord | None] = Reading(
+    "SELECT p.id::text, engage.purchase_row(p) FROM purchases p WHERE p.id = ANY ($1)", _purchase, None
+)
+"""Purchases by their ids."""
+
 PURCHASES: Reading[list[PurchaseRecord]] = Reading(
     "SELECT key, value FROM engage.purchases_pages($1, $2, $3, $4)", _purchases, []
 )
@@ -68,6 +74,13 @@ def purchases_below(after: str | None) -> tuple[datetime, UUID]:
         return AFTER_ALL
     at, purchase_id = decode_cursor(after, [str, str])
     return datetime.fromisoformat(str(at)), UUID(str(purchase_id))
+
+
+async def get_purchase(actor: Actor, purchase_id: UUID, *, read: Read = read_alone) -> PurchaseRecord:
+    """One purchase, for its member and those who may look at any. Raises Forbidden, NotFound."""
+    record = await read(BY_ID, purchase_id)
+    require(actor, READING_ROLES, own=None if record is None else record.member_id)
+    return there(record, "purchase")
 
 
 async def load_stored(program_id: UUID, orders: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredOrder]:

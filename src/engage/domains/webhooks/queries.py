@@ -9,9 +9,10 @@ from engage.base import clock
 from engage.base.actor import ADMIN_ROLES, Actor, require
 from engage.base.errors import NotFound
 from engage.base.paging import Page, check_first
+from engage.base.readings import Fetch, Read, Reading, fetch_together, read_alone
 from engage.domains.webhooks.models import WebhookEndpoint
 from engage.domains.webhooks.types import DELIVER, Receiver, WebhookRecord
-from engage.outbox.targets import TargetFigures, load_figures
+from engage.outbox.targets import FIGURES, TargetFigures
 
 AFTER_ALL = UUID(int=2**128 - 1)
 """Above any endpoint: the list begins below it."""
@@ -24,19 +25,25 @@ async def list_endpoints(actor: Actor, below: UUID, first: int) -> Page[WebhookR
     return Page([record_of(row) for row in rows[:first]], len(rows) > first)
 
 
-async def get_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
+async def get_endpoint(actor: Actor, endpoint_id: UUID, *, read: Read = read_alone) -> WebhookRecord:
     """One endpoint. Raises Forbidden, NotFound."""
     require(actor, ADMIN_ROLES)
-    row = await WebhookEndpoint.get_or_none(id=endpoint_id)
-    if row is None:
+    found = await read(ENDPOINTS, endpoint_id)
+    if found is None:
         raise no_endpoint()
-    return record_of(row)
+    return found
+
+
+async def get_endpoint_figures(actor: Actor, endpoint_id: UUID, *, read: Read = read_alone) -> TargetFigures:
+    """How an endpoint does: failures, and what waits for it. Raises Forbidden."""
+    require(actor, ADMIN_ROLES)
+    return await read(FIGURES, endpoint_id, DELIVER)
 
 
 async def load_endpoint_figures(actor: Actor, endpoint_ids: Sequence[UUID]) -> dict[UUID, TargetFigures]:
-    """How endpoints do: failures, and what waits for them. Raises Forbidden."""
+    """The same of many. Raises Forbidden."""
     require(actor, ADMIN_ROLES)
-    found = await load_figures(DELIVER, [str(one) for one in endpoint_ids])
+    [found] = await fetch_together([Fetch(FIGURES, tuple(endpoint_ids), (DELIVER,))])
     return {one: found[str(one)] for one in endpoint_ids}
 
 
@@ -81,3 +88,16 @@ def record_of(row: WebhookEndpoint) -> WebhookRecord:
         created_at=row.created_at,
         created_by=row.created_by,
     )
+
+
+# Secrets stay where they are.
+_ENDPOINTS = """
+SELECT w.id::text, to_json(w) FROM (
+  SELECT id, url, description, events, state, disabled_at, disabled_reason, former_until, created_at, created_by
+    FROM webhook_endpoints WHERE id = ANY ($1)) w
+"""
+
+ENDPOINTS: Reading[WebhookRecord | None] = Reading(
+    _ENDPOINTS, lambda value: record_of(WebhookEndpoint(**value)), None
+)
+"""Endpoints by their ids."""

@@ -46,6 +46,13 @@ from engage.domains.ledger.queries.lots import (
     list_lots,
     number_behind,
 )
+from engage.domains.ledger.queries.things import (
+    get_adjustment,
+    get_exchange_rate,
+    get_gift,
+    get_hold,
+    get_top_up,
+)
 from engage.domains.ledger.queries.totals import get_program_points, get_program_value
 
 __all__ = [
@@ -71,11 +78,16 @@ __all__ = [
     "find_gift_recipient",
     "find_gift_sender",
     "find_money",
+    "get_adjustment",
     "get_balance",
+    "get_exchange_rate",
+    "get_gift",
+    "get_hold",
     "get_lot",
     "get_money",
     "get_program_points",
     "get_program_value",
+    "get_top_up",
     "get_transfer",
     "id_behind",
     "id_below",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -15,7 +13,7 @@ from engage.base.actor import READING_ROLES, STAFF_ROLES, Actor, require
 from engage.base.errors import NotFound
 from engage.base.paging import Page, check_first, decode_cursor, page_of
 from engage.domains.ledger.models import Adjustment, ExchangeRate
-from engage.domains.ledger.queries.decoding import gift_of, hold_of
+from engage.domains.ledger.queries.decoding import gift_of, hold_of, top_up_of
 from engage.domains.ledger.queries.lots import LAST_ID
 from engage.domains.ledger.queries.records import TopUpRecord
 from engage.domains.ledger.types import (
@@ -70,8 +68,7 @@ SELECT * FROM exchange_rates
 """
 
 _TOP_UPS = """
-SELECT u.*, engage.program_money(u.program_code) AS money, engage.ledger_reversed(u.id) AS refunded FROM top_ups u
- WHERE u.member_id = $1 AND u.id < $2 ORDER BY u.id DESC LIMIT $3
+SELECT engage.ledger_top_up_row(u) FROM top_ups u WHERE u.member_id = $1 AND u.id < $2 ORDER BY u.id DESC LIMIT $3
 """
 
 MONEY_OF = """
@@ -111,23 +108,6 @@ def adjustment_record(row: Adjustment) -> AdjustmentRecord:
         decided_by=row.decided_by,
         decided_at=row.decided_at,
         transfer_id=row.transfer_id,
-    )
-
-
-def _top_up(row: Mapping[str, Any]) -> TopUpRecord:
-    return TopUpRecord(
-        id=row["id"],
-        member_id=row["member_id"],
-        program=row["program_code"],
-        money=row["money"],
-        amount=row["amount"],
-        bonus=row["bonus"],
-        refunded=row["refunded"],
-        channel=row["channel"],
-        store=row["store"],
-        payment_reference=row["payment_reference"],
-        paid_at=row["paid_at"],
-        created_at=row["created_at"],
     )
 
 
@@ -230,4 +210,4 @@ async def list_top_ups(actor: Actor, member_id: UUID, first: int, below: UUID) -
     """What a member has paid in, in all programs, newest first. Raises Forbidden, InvalidInput."""
     require(actor, READING_ROLES, own=member_id)
     rows = await db.fetch(_TOP_UPS, member_id, below, check_first(first) + 1)
-    return page_of([_top_up(row) for row in rows], first)
+    return page_of([top_up_of(orjson.loads(row[0])) for row in rows], first)

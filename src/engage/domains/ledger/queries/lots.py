@@ -8,10 +8,9 @@ from uuid import UUID
 
 from engage.base import clock
 from engage.base.actor import READING_ROLES, Actor, require
-from engage.base.errors import NotFound
 from engage.base.paging import Page, check_first, decode_cursor, page_of
-from engage.base.readings import Fetch, Reading, fetch_together
-from engage.domains.ledger.queries.decoding import link_of, lot_link_of, moment_of
+from engage.base.readings import Fetch, Read, Reading, fetch_together, moment_of, read_alone, there
+from engage.domains.ledger.queries.decoding import link_of, lot_link_of
 from engage.domains.ledger.queries.history import NO_ID
 from engage.domains.ledger.queries.records import LotLink, LotMove, LotRecord
 from engage.domains.ledger.types import CurrencyKind, LotState, TransferKind
@@ -111,11 +110,8 @@ async def list_lots(
     return page_of(found.get(str(member_id), LOT_PAGES.absent), first)
 
 
-async def get_lot(actor: Actor, lot_id: UUID) -> LotRecord:
+async def get_lot(actor: Actor, lot_id: UUID, *, read: Read = read_alone, now: datetime | None = None) -> LotRecord:
     """One lot, for its member and those who may look at any. Raises Forbidden, NotFound."""
-    [found] = await fetch_together([Fetch(LOTS, (lot_id,), (clock.now(),))])
-    record: LotRecord | None = found.get(str(lot_id))
+    record = await read(LOTS, lot_id, now or clock.now())
     require(actor, READING_ROLES, own=None if record is None else record.member_id)
-    if record is None:
-        raise NotFound("There is no such lot.", path=["id"])
-    return record
+    return there(record, "lot")
