@@ -93,6 +93,7 @@ WEBHOOK_COMMANDS: dict[str, Callable[[Scene], Json]] = {
     "deleteWebhookEndpoint": lambda _: {"id": hooks.endpoint_gid(hooks.DELETED)},
 }
 
+JOB = "query ($id: ID!) { job(id: $id) { state results(first: 1) { edges { cursor } } } }"
 RATES = '{ exchangeRates(from: "default", to: "default", first: 1) { edges { cursor } } }'
 
 
@@ -128,6 +129,8 @@ TABLE = dict(
             "query ($who: IdentityInput!) { member(identity: $who) { id balance { available } } }",
             who=lambda scene: {"channel": "card", "identifier": scene.member.card},
         ),
+        of_member("node", "node(id: $id) { id ... on Transfer { kind } }", lambda scene: scene.transfer),
+        of_member("nodes", "nodes(ids: [$id]) { id ... on Lot { held } }", lambda scene: scene.lot),
         query("programs", SIGNED_IN, "{ programs { code name } }"),
         query("programs with stores", READERS, "{ programs { stores { code } } }"),
         query("channels", SIGNED_IN, "{ channels { code name } }"),
@@ -144,12 +147,7 @@ TABLE = dict(
         query("storedValueTotals", {ADMIN}, "{ storedValueTotals { outstanding { amount } } }"),
         query("programTotals", {ADMIN}, "{ programTotals { members spend { amount } } }"),
         query("jobs", {ADMIN}, "{ jobs(first: 2) { edges { node { id } } } }"),
-        query(
-            "job",
-            {ADMIN},
-            "query ($id: ID!) { job(id: $id) { state results(first: 1) { edges { cursor } } } }",
-            id=lambda _: job_gid(DONE),
-        ),
+        query("job", {ADMIN}, JOB, id=lambda _: job_gid(DONE)),
         query("jobKinds", {ADMIN}, "{ jobKinds { kind ready } }"),
         query("runningJobs", {ADMIN}, "{ runningJobs { id } }"),
         query("jobSchedules", {ADMIN}, "{ jobSchedules { name nextAt } }"),

@@ -89,6 +89,14 @@ def test_descriptions_are_sentences_of_their_own(schema: GraphQLSchema) -> None:
     assert odd == []
 
 
+def test_what_has_a_global_id_is_a_node(schema: GraphQLSchema) -> None:
+    with_ids = {type_.name for type_, name, field in with_fields(schema) if (name, str(field.type)) == ("id", "ID!")}
+    node = schema.type_map["Node"]
+    assert isinstance(node, GraphQLInterfaceType)
+    nodes = {one.name for one in schema.get_possible_types(node)}
+    assert {one for one in with_ids if not one.endswith("Payload")} == nodes | {"Node"}
+
+
 def test_no_figure_is_a_float(schema: GraphQLSchema) -> None:
     assert "Float" not in schema.type_map
 
@@ -98,7 +106,8 @@ def test_lists_and_what_they_hold_are_never_null(schema: GraphQLSchema) -> None:
     for type_, name, field in with_fields(schema):
         bare = field.type.of_type if is_non_null_type(field.type) else field.type
         is_path = (name, str(field.type)) == ("path", "[String!]")  # null where no field of the input is meant
-        if is_list_type(bare) and not is_path and not str(field.type).endswith("!]!"):
+        is_nodes = (name, str(field.type)) == ("nodes", "[Node]!")  # null in the place of an id that is refused
+        if is_list_type(bare) and not is_path and not is_nodes and not str(field.type).endswith("!]!"):
             nullable.append(f"{type_.name}.{name}: {field.type}")
     assert nullable == []
 

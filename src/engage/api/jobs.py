@@ -13,9 +13,10 @@ import orjson
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.enums import JobState
 from engage.api.fields import field, subscription
+from engage.api.node_kinds import Node, by_id
 from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
 from engage.api.scalars import Amount
 from engage.base.paging import check_first, decode_cursor, encode_cursor
@@ -101,11 +102,10 @@ def _row_above(after: str | None) -> int:
 
 
 @strawberry.type(description="A piece of promised work: an event to be carried out by its handler, or a job.")
-class Job:
+class Job(Node):
     """One row of the outbox."""
 
     record: strawberry.Private[plain.JobRecord]
-    id: strawberry.ID = strawberry.field(description="Global id.")
     kind: str = strawberry.field(description="Name of the handler or job.")
     target: str = strawberry.field(description="Whom it is for, where its kind has targets; else empty.")
     state: JobState = strawberry.field(description="Where it stands.")
@@ -167,6 +167,12 @@ def job_node(record: plain.JobRecord) -> Job:
         cancel_asked_at=record.cancel_asked_at,
         progress=None if record.progress is None else _progress(record.progress),
     )
+
+
+@by_id("Job")
+async def _job_by_id(context: Context, job_id: UUID) -> Job:
+    read, now = context.together.load, context.now
+    return job_node(await queries.get_job(context.actor, job_id, read=read, now=now))
 
 
 @strawberry.type(description="The work of one kind for one target, in figures.")
@@ -276,7 +282,7 @@ class JobsQuery:
         id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")],  # noqa: A002 -- the API's word
     ) -> Job | None:
         """Whatever its state."""
-        return job_node(await queries.get_job(context_of(info).actor, local_id("Job", id, path=["id"])))
+        return await _job_by_id(info, id)
 
     @field("All kinds of work in figures, one line for each kind and target. Role: ADMIN.")
     async def job_kinds(self, info: Info) -> list[JobKind]:

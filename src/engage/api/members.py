@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.enums import CurrencyKind, MemberState, TransferKind
 from engage.api.errors import (
     Forbidden,
@@ -27,6 +28,7 @@ from engage.api.ledger import (
     balance,
     expiry_schedule,
 )
+from engage.api.node_kinds import Node, by_id
 from engage.api.notifications import Message, message_node
 from engage.api.purchases import Purchase, purchase
 from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
@@ -68,11 +70,10 @@ def identity_ref(given: IdentityInput) -> plain.IdentityRef:
 
 
 @strawberry.type(description="A person, once for the whole organisation whatever the channel.")
-class Member:
+class Member(Node):
     """The unified profile. Who may see the member may see all of it."""
 
     record: strawberry.Private[plain.MemberRecord]
-    id: strawberry.ID = strawberry.field(description="Global id.")
     state: MemberState = strawberry.field(description="What the member may do.")
     display_name: str | None = strawberry.field(description="What to call them.")
     locale: str = strawberry.field(description="Language of texts for them, such as zh-CN.")
@@ -203,6 +204,11 @@ def member_node(record: plain.MemberRecord) -> Member:
             for one in record.identities
         ],
     )
+
+
+@by_id("Member")
+async def _member_by_id(context: Context, member_id: UUID) -> Member:
+    return member_node(await profiles.get_profile(context.actor, member_id, read=context.together.load))
 
 
 @strawberry.type

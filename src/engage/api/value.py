@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.fields import field
 from engage.api.ledger import DEFAULT_PROGRAM, StoredValueBalance, stored_value_balance
 from engage.api.ledger import Program as ProgramCode
 from engage.api.ledger_problems import value_money
+from engage.api.node_kinds import Node, by_id
 from engage.api.purchases import Money
 from engage.api.relay import After, Connection, First, connection, global_id, keyset, local_id
 from engage.base.paging import encode_cursor
@@ -31,10 +33,9 @@ def stored_value(found: records.StoredValue) -> StoredValueBalance:
 
 
 @strawberry.type(description="Money that a member paid in.")
-class TopUp:
+class TopUp(Node):
     """With what of it was paid back."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     transfer_id: strawberry.ID = strawberry.field(description="Global id of its transfer, which a refund names.")
     member_id: strawberry.ID = strawberry.field(description="Who paid it in.")
     program: str = strawberry.field(description="Code of the program.")
@@ -63,6 +64,11 @@ def _top_up(row: records.TopUpRecord) -> TopUp:
         paid_at=row.paid_at,
         created_at=row.created_at,
     )
+
+
+@by_id("TopUp")
+async def _top_up_by_id(context: Context, top_up_id: UUID) -> TopUp:
+    return _top_up(await queries.get_top_up(context.actor, top_up_id, read=context.together.load))
 
 
 @strawberry.type(
