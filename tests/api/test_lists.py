@@ -14,9 +14,10 @@ from graphql import get_named_type
 
 from engage.api.relay import global_id
 from engage.base import clock, db
-from engage.base.actor import SYSTEM, Actor, Role
+from engage.base.actor import SYSTEM, Actor, Role, Scope
 from engage.base.ids import new_id
 from engage.base.paging import encode_cursor
+from engage.domains.access import service as access
 from engage.domains.earning import service as earning
 from engage.domains.earning.types import PurchaseInput
 from engage.domains.ledger import service
@@ -103,6 +104,11 @@ async def _for_the_desk() -> None:
     await put_results(DONE, ROWS)
     await hooks.put_webhooks()
     await put_corrections()
+    for number in range(ROWS):
+        await access.create_key(
+            SYSTEM, name=f"till {number}", role=Role.SERVICE, scopes=[Scope.POINTS_READ], valid_days=1
+        )
+        await access.revoke_tokens(SYSTEM, subject=f"nobody-{number}")
 
 
 LISTS: dict[str, tuple[str, Callable[[Scene], Json]]] = {
@@ -157,6 +163,8 @@ LISTS: dict[str, tuple[str, Callable[[Scene], Json]]] = {
     ),
     "Query.waitingBulkCorrections": ("query (%s) { list: waitingBulkCorrections(%s) { %s } }", lambda _: {}),
     "Query.webhookEndpoints": ("query (%s) { list: webhookEndpoints(%s) { %s } }", lambda _: {}),
+    "Query.apiKeys": ("query (%s) { list: apiKeys(%s) { %s } }", lambda _: {}),
+    "Query.revocations": ("query (%s) { list: revocations(%s) { %s } }", lambda _: {}),
     "Query.jobs": ("query (%s) { list: jobs(%s) { %s } }", lambda _: {}),
     "Job.results": (
         "query ($id: ID!, %s) { job(id: $id) { list: results(%s) { %s } } }",

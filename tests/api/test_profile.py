@@ -5,18 +5,14 @@ The gateway of this module counts the statements that it sends, and reaches Redi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from asyncpg.connection import Connection, LoggedQuery
 
 from engage.api.relay import global_id
-from engage.base import db
 from engage.base.actor import SYSTEM
 from engage.base.settings import Settings
 from engage.domains.earning import service as earning
@@ -30,6 +26,7 @@ from engage.domains.purchases.types import Order, OrderLine
 from engage.seed import seed_basics
 from tests.api.clients import HttpClient, Json
 from tests.api.conftest import People, Person, give, new_key
+from tests.api.counting import Statements
 from tests.api.gateway import Gateway, serving
 from tests.conftest import Servers
 from tests.realtime.wire import Wire, wired
@@ -54,38 +51,6 @@ SPEND = """mutation ($input: SpendPointsInput!) { spendPoints(input: $input) {
     ... on SpendPointsPayload { balance { available pending held debt } position } } }"""
 
 
-NOT_OF_REQUESTS = (
-    "typeinfo_tree",
-    "set_config('jit'",
-    "SELECT DISTINCT event FROM outbox_routes",
-    "FROM revocations",
-)
-"""The driver's own look at types, once for each connection; looks at routes and revocations in the background."""
-
-
-class Statements:
-    """Those that the gateway has sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[str] = []
-
-    async def listen(self, connection: Connection) -> None:
-        connection.add_query_logger(self._note)
-
-    def _note(self, query: LoggedQuery) -> None:
-        if not any(mark in query.query for mark in NOT_OF_REQUESTS):
-            self.sent.append(query.query)
-
-    @asynccontextmanager
-    async def counted(self, expected: Callable[[int], bool]) -> AsyncIterator[None]:
-        """Fail unless so many were sent in the block."""
-        for _ in range(5):
-            await asyncio.sleep(0)  # those sent before are told a turn later
-        self.sent.clear()
-        yield
-        assert expected(len(self.sent)), self.sent
-
-
 @pytest.fixture(scope="module")
 def statements() -> Statements:
     return Statements()
@@ -99,13 +64,7 @@ async def wire(servers: Servers) -> AsyncIterator[Wire]:
 
 @pytest.fixture(scope="module")
 async def gateway(config: Settings, statements: Statements, wire: Wire) -> AsyncIterator[Gateway]:
-    connect: Callable[..., Awaitable[None]] = db.connect
-
-    async def connect_counting(*args: Any, **kwargs: Any) -> None:
-        await connect(*args, **kwargs, init=statements.listen)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(db, "connect", connect_counting)
+    with statements.of_connections():
         async with serving(config.model_copy(update={"redis_url": wire.url})) as started:
             await seed_basics()
             await members.create_program(SYSTEM, code="demo", name="Demo", time_zone="UTC", money_currency="EUR")

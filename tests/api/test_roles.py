@@ -93,6 +93,7 @@ WEBHOOK_COMMANDS: dict[str, Callable[[Scene], Json]] = {
     "deleteWebhookEndpoint": lambda _: {"id": hooks.endpoint_gid(hooks.DELETED)},
 }
 
+JOB = "query ($id: ID!) { job(id: $id) { state results(first: 1) { edges { cursor } } } }"
 RATES = '{ exchangeRates(from: "default", to: "default", first: 1) { edges { cursor } } }'
 
 
@@ -128,6 +129,8 @@ TABLE = dict(
             "query ($who: IdentityInput!) { member(identity: $who) { id balance { available } } }",
             who=lambda scene: {"channel": "card", "identifier": scene.member.card},
         ),
+        of_member("node", "node(id: $id) { id ... on Transfer { kind } }", lambda scene: scene.transfer),
+        of_member("nodes", "nodes(ids: [$id]) { id ... on Lot { held } }", lambda scene: scene.lot),
         query("programs", SIGNED_IN, "{ programs { code name } }"),
         query("programs with stores", READERS, "{ programs { stores { code } } }"),
         query("channels", SIGNED_IN, "{ channels { code name } }"),
@@ -144,12 +147,7 @@ TABLE = dict(
         query("storedValueTotals", {ADMIN}, "{ storedValueTotals { outstanding { amount } } }"),
         query("programTotals", {ADMIN}, "{ programTotals { members spend { amount } } }"),
         query("jobs", {ADMIN}, "{ jobs(first: 2) { edges { node { id } } } }"),
-        query(
-            "job",
-            {ADMIN},
-            "query ($id: ID!) { job(id: $id) { state results(first: 1) { edges { cursor } } } }",
-            id=lambda _: job_gid(DONE),
-        ),
+        query("job", {ADMIN}, JOB, id=lambda _: job_gid(DONE)),
         query("jobKinds", {ADMIN}, "{ jobKinds { kind ready } }"),
         query("runningJobs", {ADMIN}, "{ runningJobs { id } }"),
         query("jobSchedules", {ADMIN}, "{ jobSchedules { name nextAt } }"),
@@ -259,13 +257,18 @@ WATCHED = {
 }
 
 
-@pytest.fixture(scope="module")
-async def scene(people: People) -> Scene:
+async def put_all() -> None:
+    """Have there what the table's operations take, whatever was done to it."""
     await put_jobs()
     await hooks.put_webhooks()
     await put_previews()
     await put_corrections()
     await keys.put_keys()
+
+
+async def make_scene(people: People) -> Scene:
+    """What the table's operations are about."""
+    await put_all()
     member, other = await people.new(100), await people.new(100)
     await members.create_store(SYSTEM, program="default", code="corner", name="The corner shop")
     message = await add_message(
@@ -284,6 +287,11 @@ async def scene(people: People) -> Scene:
     assert lot is not None
     transfer, its_lot = global_id("Transfer", lot["source_id"]), global_id("Lot", lot["id"])
     return Scene(member, await people.new(), message, transfer, its_lot, tokens)
+
+
+@pytest.fixture(scope="module")
+async def scene(people: People) -> Scene:
+    return await make_scene(people)
 
 
 def test_the_table_names_every_operation() -> None:
@@ -313,11 +321,7 @@ def refusal(body: Json) -> Json | None:
 @pytest.mark.parametrize("name", TABLE)
 async def test_who_may(http: HttpClient, scene: Scene, name: str, caller: str) -> None:
     operation = TABLE[name]
-    await put_jobs()
-    await hooks.put_webhooks()
-    await put_previews()
-    await put_corrections()
-    await keys.put_keys()
+    await put_all()
     await make_ready(name.removeprefix("Mutation."), scene.member)
     before = await everything()
     answer = await http.ask(operation.document, operation.variables(scene), token=scene.tokens[caller])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from graphql import (
+    GraphQLArgument,
     GraphQLEnumType,
     GraphQLField,
+    GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
@@ -30,6 +33,10 @@ from engage.api import schema as api
 from engage.api.ledger import LedgerMutation
 
 FILE = Path(__file__).parents[2] / "schema.graphql"
+
+PASCAL_CASE = re.compile(r"(?:[A-Z][a-z0-9]+)+")
+CAMEL_CASE = re.compile(r"[a-z][a-z0-9]*(?:[A-Z][a-z0-9]*)*")
+UPPER_CASE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +96,86 @@ def test_descriptions_are_sentences_of_their_own(schema: GraphQLSchema) -> None:
     assert odd == []
 
 
+def arguments_and_inputs(schema: GraphQLSchema) -> Iterator[tuple[str, str, GraphQLArgument | GraphQLInputField]]:
+    """Where it stands, name and definition of whatever clients fill in."""
+    for type_, name, field in with_fields(schema):
+        yield from ((f"{type_.name}.{name}", key, argument) for key, argument in field.args.items())
+    for given in own_types(schema):
+        if isinstance(given, GraphQLInputObjectType):
+            yield from ((given.name, key, one) for key, one in given.fields.items())
+
+
+def named_oddly(schema: GraphQLSchema) -> set[str]:
+    """What has no name after the pattern of its kind."""
+    types = own_types(schema)
+    odd = {one.name for one in types if not PASCAL_CASE.fullmatch(one.name)}
+    odd |= {f"{type_.name}.{name}" for type_, name, _ in with_fields(schema) if not CAMEL_CASE.fullmatch(name)}
+    odd |= {f"{place}.{name}" for place, name, _ in arguments_and_inputs(schema) if not CAMEL_CASE.fullmatch(name)}
+    enums = [one for one in types if isinstance(one, GraphQLEnumType)]
+    odd |= {f"{one.name}.{value}" for one in enums for value in one.values if not UPPER_CASE.fullmatch(value)}
+    for kind, ending in ((GraphQLInputObjectType, "Input"), (GraphQLUnionType, "Result")):
+        odd |= {one.name for one in types if isinstance(one, kind) and not one.name.endswith(ending)}
+    return odd
+
+
+def vaguely_deprecated(schema: GraphQLSchema) -> set[str]:
+    """What is deprecated without a sentence that says what to use instead, by a name of this schema."""
+    reasons = {f"{type_.name}.{name}": field.deprecation_reason for type_, name, field in with_fields(schema)}
+    reasons |= {f"{place}.{name}": one.deprecation_reason for place, name, one in arguments_and_inputs(schema)}
+    for type_ in own_types(schema):
+        if isinstance(type_, GraphQLEnumType):
+            reasons |= {f"{type_.name}.{name}": value.deprecation_reason for name, value in type_.values.items()}
+    known = {part for place in reasons for part in place.split(".")} | set(schema.type_map)
+    return {
+        place
+        for place, reason in reasons.items()
+        if reason is not None and not (reason.endswith(".") and known.intersection(re.findall(r"`(\w+)`", reason)))
+    }
+
+
+def test_names_follow_their_patterns(schema: GraphQLSchema) -> None:
+    assert named_oddly(schema) == set()
+
+
+def test_what_is_deprecated_says_what_to_use_instead(schema: GraphQLSchema) -> None:
+    assert vaguely_deprecated(schema) == set()
+
+
+def test_odd_names_and_vague_reasons_are_found() -> None:
+    bad = build_schema(
+        """
+        type Query { good: Int  Bad: int_type  from(Argument: Int, other: Form): HTTPThing
+          old: Int @deprecated(reason: "Use `good`.")  older: Int @deprecated  oldest: Int @deprecated(reason: "Use `x`.") }
+        enum int_type { ONE two_three  THREE @deprecated(reason: "use `ONE`") }
+        input Form { Field: Int }
+        type HTTPThing { id: ID! }
+        union Answer = HTTPThing
+        """  # noqa: E501
+    )
+    assert named_oddly(bad) == {
+        "Query.Bad", "int_type", "Query.from.Argument", "int_type.two_three", "Form", "Form.Field", "HTTPThing",
+        "Answer",
+    }  # fmt: skip
+    assert vaguely_deprecated(bad) == {"Query.older", "Query.oldest", "int_type.THREE"}
+
+
+def test_payloads_and_results_belong_to_a_mutation(schema: GraphQLSchema) -> None:
+    assert schema.mutation_type is not None
+    titles = {name[0].upper() + name[1:] for name in schema.mutation_type.fields}
+    payloads = {one.name for one in own_types(schema) if one.name.endswith("Payload")}
+    unions = {one.name for one in own_types(schema) if isinstance(one, GraphQLUnionType)}
+    assert payloads == {f"{title}Payload" for title in titles}
+    assert unions == {f"{title}Result" for title in titles}
+
+
+def test_what_has_a_global_id_is_a_node(schema: GraphQLSchema) -> None:
+    with_ids = {type_.name for type_, name, field in with_fields(schema) if (name, str(field.type)) == ("id", "ID!")}
+    node = schema.type_map["Node"]
+    assert isinstance(node, GraphQLInterfaceType)
+    nodes = {one.name for one in schema.get_possible_types(node)}
+    assert {one for one in with_ids if not one.endswith("Payload")} == nodes | {"Node"}
+
+
 def test_no_figure_is_a_float(schema: GraphQLSchema) -> None:
     assert "Float" not in schema.type_map
 
@@ -98,7 +185,8 @@ def test_lists_and_what_they_hold_are_never_null(schema: GraphQLSchema) -> None:
     for type_, name, field in with_fields(schema):
         bare = field.type.of_type if is_non_null_type(field.type) else field.type
         is_path = (name, str(field.type)) == ("path", "[String!]")  # null where no field of the input is meant
-        if is_list_type(bare) and not is_path and not str(field.type).endswith("!]!"):
+        is_nodes = (name, str(field.type)) == ("nodes", "[Node]!")  # null in the place of an id that is refused
+        if is_list_type(bare) and not is_path and not is_nodes and not str(field.type).endswith("!]!"):
             nullable.append(f"{type_.name}.{name}: {field.type}")
     assert nullable == []
 

@@ -26,7 +26,7 @@ from engage.base.paging import (
     encode_cursor,
     window,
 )
-from engage.base.readings import Reading, fetch_one
+from engage.base.readings import Reading, read_alone
 from engage.base.settings import Settings
 from tests.walking import Ask, walk, walk_both
 
@@ -59,7 +59,7 @@ LISTS: dict[str, tuple[Order, Ask[Place]]] = {
     for name, order in (("latest first", LATEST_FIRST), ("earliest first", EARLIEST_FIRST))
     for kind, ask in (
         ("by itself", lambda window, order=order: Listing(order, SQL, row=_place, key=of).page(window, OWNER)),
-        ("together", partial(OwnedListing(order, OWNED, row=_told, key=of).page, fetch_one, OWNER)),
+        ("together", partial(OwnedListing(order, OWNED, row=_told, key=of).page, read_alone, OWNER)),
     )
 }
 
@@ -130,7 +130,7 @@ async def test_of_an_owner_who_has_nothing_there_is_an_empty_page() -> None:
         NEWEST_FIRST, "SELECT o.id AS value WHERE o.id {past} $3 LIMIT $2", row=str, key=lambda row: (row,),
         owners="(SELECT unnest($1::uuid[]) AS id LIMIT 0) o",
     )  # fmt: skip
-    page = await nobody.page(fetch_one, OWNER, Window(1))
+    page = await nobody.page(read_alone, OWNER, Window(1))
     assert (page.rows, page.has_next, page.has_previous, await page.count()) == ([], False, False, 0)
 
 
@@ -199,7 +199,7 @@ async def test_a_count_is_not_read_with_the_page() -> None:
 
     async def load(reading: Reading[Any], *args: Any) -> Any:
         read.append(reading)
-        return await fetch_one(reading, *args)
+        return await read_alone(reading, *args)
 
     listing = OwnedListing(LATEST_FIRST, OWNED, row=_told, key=of)
     page = await listing.page(load, OWNER, Window(1))

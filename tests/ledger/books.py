@@ -15,7 +15,7 @@ from engage.base import clock, db
 from engage.base.actor import SYSTEM, Actor, Role
 from engage.base.ids import new_id
 from engage.base.paging import Page, Window
-from engage.base.readings import Fetch, fetch_one, fetch_together
+from engage.base.readings import Fetch, fetch_together, read_alone
 from engage.domains.ledger import queries, service
 from engage.domains.ledger.types import Balance, CurrencyKind, ExpirySchedule, Posted, TransferRecord
 from engage.domains.ledger.verify import verify_ledger
@@ -89,7 +89,7 @@ async def schedule(member_id: UUID, program: str, days: int = 100) -> ExpirySche
 
 async def statement_page(member_id: UUID, program: str, window: Window) -> Page[TransferRecord]:
     args = (program, CurrencyKind.POINTS, None, None, None)
-    return await queries.STATEMENTS.page(fetch_one, member_id, window, *args)
+    return await queries.STATEMENTS.page(read_alone, member_id, window, *args)
 
 
 async def statement(member_id: UUID, program: str) -> Sequence[TransferRecord]:

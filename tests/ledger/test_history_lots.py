@@ -17,7 +17,7 @@ from engage.base.actor import SYSTEM, Actor, Role
 from engage.base.errors import Forbidden, NotFound
 from engage.base.ids import new_id
 from engage.base.paging import Window
-from engage.base.readings import Fetch, fetch_one, fetch_together
+from engage.base.readings import Fetch, fetch_together, read_alone
 from engage.base.settings import Settings
 from engage.domains.ledger import queries, service
 from engage.domains.ledger.policy.types import ReturnedKind
@@ -46,7 +46,7 @@ async def lots(member: UUID, program: str, currency: CurrencyKind = CurrencyKind
 
 
 async def history(lot_id: UUID, size: int = 100) -> list[LotMove]:
-    return await walk_both(partial(queries.LOT_HISTORIES.page, fetch_one, lot_id), size)
+    return await walk_both(partial(queries.LOT_HISTORIES.page, read_alone, lot_id), size)
 
 
 async def origins(lot_id: UUID) -> list[LotLink]:
@@ -56,7 +56,7 @@ async def origins(lot_id: UUID) -> list[LotLink]:
 
 
 async def successors(lot_id: UUID, size: int = 100) -> list[LotLink]:
-    return await walk_both(partial(queries.LOT_SUCCESSORS.page, fetch_one, lot_id), size)
+    return await walk_both(partial(queries.LOT_SUCCESSORS.page, read_alone, lot_id), size)
 
 
 def total(found: list[LotRecord]) -> tuple[int, int, int]:

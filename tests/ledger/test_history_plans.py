@@ -13,7 +13,7 @@ import pytest
 from engage.base import clock, db, listings
 from engage.base.actor import SYSTEM
 from engage.base.paging import Window, encode_cursor
-from engage.base.readings import Reading, fetch_one
+from engage.base.readings import Reading, read_alone
 from engage.domains.ledger import queries, service
 from engage.domains.ledger.queries import GiftDirection
 from engage.domains.ledger.types import AdjustmentState, CurrencyKind, HoldState, TransferKind
@@ -45,7 +45,7 @@ async def read_everything(story: Story) -> None:
         (queries.STORED_VALUES, (program, None, clock.now())),
     ]
     for reading, args in readings:
-        assert await fetch_one(reading, member, *args)
+        assert await read_alone(reading, member, *args)
     everything = await lines(member, program)
     assert await lines(member, program, kinds=(TransferKind.EARN, TransferKind.SPEND))
     assert await lines(member, program, begin=NOON + HOUR, end=NOON + 2 * HOUR)
@@ -54,7 +54,7 @@ async def read_everything(story: Story) -> None:
         await queries.get_transfer(STAFF, line.id)
     lots = (await queries.list_lots(STAFF, member, program, points, Window(100))).rows
     for lot in lots:
-        await fetch_one(queries.LOT_ORIGINS, lot.id)
+        await read_alone(queries.LOT_ORIGINS, lot.id)
         await queries.get_lot(STAFF, lot.id)
     for backward in (False, True):
         for ask in lists(story, [line.id for line in everything], [lot.id for lot in lots]):
@@ -68,14 +68,14 @@ def lists(story: Story, transfers: list[UUID], lots: list[UUID]) -> list[Ask[Any
     """All lists of the ledger."""
     member, program, other = story.member, story.program, story.other_program
     points, waiting = CurrencyKind.POINTS, AdjustmentState.WAITING
-    statement = partial(queries.STATEMENTS.page, fetch_one, member)
+    statement = partial(queries.STATEMENTS.page, read_alone, member)
     kinds = (TransferKind.EARN, TransferKind.SPEND)
     return [
         lambda window: statement(window, program, points, None, None, None),
         lambda window: statement(window, program, points, kinds, NOON, NOON + 2 * HOUR),
-        *[partial(queries.TRANSFER_LOTS.page, fetch_one, one) for one in transfers],
-        *[partial(queries.LOT_HISTORIES.page, fetch_one, one) for one in lots],
-        *[partial(queries.LOT_SUCCESSORS.page, fetch_one, one) for one in lots],
+        *[partial(queries.TRANSFER_LOTS.page, read_alone, one) for one in transfers],
+        *[partial(queries.LOT_HISTORIES.page, read_alone, one) for one in lots],
+        *[partial(queries.LOT_SUCCESSORS.page, read_alone, one) for one in lots],
         partial(queries.list_lots, STAFF, member, program, points),
         *[partial(queries.list_holds, STAFF, member, state) for state in (None, HoldState.OPEN, HoldState.EXPIRED)],
         *[partial(queries.list_gifts, STAFF, member, direction, None) for direction in GiftDirection],
@@ -144,7 +144,7 @@ async def test_a_statement_costs_the_same_however_deep_it_lies(long_history: tup
     ):
         for backward in (False, True):
             window = Window(5, backward, None if cursor is None else encode_cursor(cursor))
-            page = queries.STATEMENTS.page(fetch_one, member, window, program, CurrencyKind.POINTS, *args)
+            page = queries.STATEMENTS.page(read_alone, member, window, program, CurrencyKind.POINTS, *args)
             assert await rows_read(page) < ROWS, (window, args)
 
 
@@ -153,10 +153,10 @@ async def test_a_long_list_is_counted_only_so_far(
 ) -> None:
     member, program = long_history
     args = (program, CurrencyKind.POINTS, None, None, None)
-    page = await queries.STATEMENTS.page(fetch_one, member, Window(1), *args)
+    page = await queries.STATEMENTS.page(read_alone, member, Window(1), *args)
     assert await page.count() == 1201
     monkeypatch.setattr(listings, "COUNT_MAX", 10)
-    page = await queries.STATEMENTS.page(fetch_one, member, Window(1), *args)
+    page = await queries.STATEMENTS.page(read_alone, member, Window(1), *args)
     assert await rows_read(page.count()) < ROWS
     assert await page.count() is None
 

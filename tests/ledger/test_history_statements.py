@@ -13,7 +13,7 @@ from engage.base import clock
 from engage.base.actor import Actor, Role
 from engage.base.errors import Forbidden, InvalidInput, NotFound
 from engage.base.ids import new_id
-from engage.base.readings import Fetch, fetch_one, fetch_together
+from engage.base.readings import Fetch, fetch_together, read_alone
 from engage.base.settings import Settings
 from engage.domains.ledger import queries, service
 from engage.domains.ledger.errors import ExceedsReversible
@@ -48,7 +48,7 @@ async def details(transfer_id: UUID) -> TransferDetails:
 
 
 async def shares(transfer_id: UUID, size: int = 100) -> list[LotShare]:
-    return await walk_both(partial(queries.TRANSFER_LOTS.page, fetch_one, transfer_id), size)
+    return await walk_both(partial(queries.TRANSFER_LOTS.page, read_alone, transfer_id), size)
 
 
 async def lines(
@@ -63,7 +63,7 @@ async def lines(
 ) -> list[TransferRecord]:
     """All of them, page by page, from either end."""
     ask = queries.STATEMENTS.page
-    return await walk_both(lambda window: ask(fetch_one, member, window, program, currency, kinds, begin, end), size)
+    return await walk_both(lambda window: ask(read_alone, member, window, program, currency, kinds, begin, end), size)
 
 
 async def everything(story: Story) -> list[TransferRecord]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.enums import describe
 from engage.api.fields import field
-from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
+from engage.api.node_kinds import Node, by_id
+from engage.api.relay import After, Before, Connection, First, Last, connection, global_id
 from engage.base.actor import Role, Scope
 from engage.base.grants import Mark
 from engage.base.paging import window
@@ -79,10 +81,9 @@ describe(
 
 
 @strawberry.type(description="What a till or a service comes with, as the bearer's token; without its secret.")
-class ApiKey:
+class ApiKey(Node):
     """As it stands."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     actor_id: str = strawberry.field(description="Who it is in the records of what it did: key:<UUID>.")
     name: str = strawberry.field(description="What people call it.")
     role: Role = strawberry.field(description="What it makes of its bearer.")
@@ -97,10 +98,9 @@ class ApiKey:
 
 
 @strawberry.type(description="Something that is no longer accepted.")
-class Revocation:
+class Revocation(Node):
     """Kept until all that it is about has expired."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     kind: Mark = strawberry.field(description="What `value` is.")
     value: str = strawberry.field(description="A token's jti, a subject, or the UUID of a member or of an API key.")
     revoked_at: datetime = strawberry.field(description="When; of a subject or member it is what was issued by then.")
@@ -136,6 +136,17 @@ def revocation_node(record: RevocationRecord) -> Revocation:
     )
 
 
+@by_id(KIND)
+async def _key_by_id(context: Context, key_id: UUID) -> ApiKey:
+    return key_node(await queries.get_key(context.actor, key_id, read=context.together.load))
+
+
+@by_id("Revocation")
+async def _revocation_by_id(context: Context, revocation_id: UUID) -> Revocation:
+    found = await queries.get_revocation(context.actor, revocation_id, read=context.together.load)
+    return revocation_node(found)
+
+
 @strawberry.type
 class AccessQuery:
     """Reads of access."""
@@ -160,7 +171,7 @@ class AccessQuery:
         id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],  # noqa: A002 -- the API's name
     ) -> ApiKey | None:
         """As it stands."""
-        return key_node(await queries.get_key(context_of(info).actor, local_id(KIND, id, path=["id"])))
+        return await _key_by_id(info, id)
 
     @field("What is no longer accepted, newest first. Role: ADMIN. Scope: access:read.")
     async def revocations(

@@ -175,6 +175,7 @@ class BulkPointsQuery:
 
     @field(
         "Bulk corrections of a program that wait for a second person, the oldest first. Roles: STAFF, ADMIN, SERVICE."
+        " Scope: points:read."
     )
     async def waiting_bulk_corrections(
         self,

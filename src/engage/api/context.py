@@ -11,11 +11,11 @@ from uuid import UUID
 from strawberry.types import Info
 
 from engage.base import clock
-from engage.base.actor import Actor
+from engage.base.actor import Actor, Scope, require_scope
 from engage.base.errors import Unauthenticated
 from engage.base.grants import Grant
 from engage.base.ids import new_id
-from engage.base.readings import Fetch, Reading, fetch_together
+from engage.base.readings import Fetch, Read, Reading, fetch_together
 from engage.base.settings import Settings
 from engage.realtime.hub import Hub
 
@@ -107,6 +107,13 @@ class Context:
     def fresh(self) -> Context:
         """The same caller and request with a loader of its own."""
         return Context(self.grant, self.hub, self.config, self.deadline, self.request_id)
+
+
+def loading(info: Info, scope: Scope) -> Read:
+    """What reads for a field of a thing that the caller may see, if they have the scope for it. Raises Forbidden."""
+    context = context_of(info)
+    require_scope(context.actor, scope)
+    return context.together.load
 
 
 def context_of(info: Info) -> Context:

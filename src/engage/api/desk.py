@@ -23,7 +23,7 @@ class DeskQuery:
 
     @field(
         "Corrections that take a second person, in one state, newest first: the queue of those who decide. "
-        "Roles: STAFF, MODERATOR, ADMIN, SERVICE."
+        "Roles: STAFF, MODERATOR, ADMIN, SERVICE. Scope: points:read."
     )
     async def adjustments(
         self,

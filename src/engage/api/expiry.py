@@ -60,7 +60,7 @@ class ExpiryQuery:
 
     @field(
         "What would expire when, by months. Roles: the member, STAFF, MODERATOR, ADMIN, SERVICE for one member; "
-        "ADMIN for the whole program."
+        "ADMIN for the whole program. Scope: points:read for one member, reports:read for the program."
     )
     async def expiry_preview(
         self,

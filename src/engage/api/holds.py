@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.enums import CurrencyKind, GiftState, HoldPurpose, HoldState, describe
 from engage.api.fields import field
+from engage.api.node_kinds import Node, by_id
 from engage.api.purchases import Money
 from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from engage.api.scalars import Points
@@ -31,10 +33,9 @@ describe(
 
 
 @strawberry.type(description="Points or stored value that are or were set aside.")
-class Hold:
+class Hold(Node):
     """As it stands now: one past its deadline has ended then."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     member_id: strawberry.ID = strawberry.field(description="Whose.")
     program: str = strawberry.field(description="Code of the program.")
     currency: CurrencyKind = strawberry.field(description="What is held.")
@@ -68,11 +69,16 @@ def hold(row: plain.HoldRecord) -> Hold:
     )
 
 
+@by_id("Hold")
+async def _hold_by_id(context: Context, hold_id: UUID) -> Hold:
+    read, now = context.together.load, context.now
+    return hold(await queries.get_hold(context.actor, hold_id, read=read, now=now))
+
+
 @strawberry.type(description="Points from one member to another.")
-class Gift:
+class Gift(Node):
     """As it stands now: an offer past its deadline has ended then."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     program: str = strawberry.field(description="Code of the program.")
     sender_id: strawberry.ID = strawberry.field(description="Who gave it.")
     recipient_id: strawberry.ID = strawberry.field(description="Who was to get it.")
@@ -102,13 +108,19 @@ def gift(row: plain.GiftRecord) -> Gift:
     )
 
 
+@by_id("Gift")
+async def _gift_by_id(context: Context, gift_id: UUID) -> Gift:
+    read, now = context.together.load, context.now
+    return gift(await queries.get_gift(context.actor, gift_id, read=read, now=now))
+
+
 @strawberry.type
 class HoldsQuery:
     """Reads of holds and gifts."""
 
     @field(
         "A member's holds of points and stored value in all programs, newest first. "
-        "Roles: the member, STAFF, MODERATOR, ADMIN, SERVICE."
+        "Roles: the member, STAFF, MODERATOR, ADMIN, SERVICE. Scope: points:read."
     )
     async def holds(
         self,
@@ -131,7 +143,7 @@ class HoldsQuery:
 
     @field(
         "Gifts that a member has sent, or those to them, in all programs, newest first. "
-        "Roles: the member, STAFF, MODERATOR, ADMIN, SERVICE."
+        "Roles: the member, STAFF, MODERATOR, ADMIN, SERVICE. Scope: points:read."
     )
     async def gifts(
         self,

@@ -77,7 +77,7 @@ class JobKindChanged:
 
     name: strawberry.Private[str]
 
-    @field("The kind in figures, one line for each target. Role: ADMIN.")
+    @field("The kind in figures, one line for each target. Role: ADMIN. Scope: jobs:read.")
     async def kinds(self, info: Info) -> list[JobKind]:
         """As they stand after the command."""
         return await job_kinds(info, self.name)

@@ -7,14 +7,16 @@ from contextlib import aclosing
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 import orjson
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.enums import JobState
 from engage.api.fields import field, subscription
+from engage.api.node_kinds import Node, by_id
 from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from engage.api.scalars import Amount
 from engage.base.paging import window
@@ -96,11 +98,10 @@ def _result(row: plain.ResultRecord) -> JobRowResult:
 
 
 @strawberry.type(description="A piece of promised work: an event to be carried out by its handler, or a job.")
-class Job:
+class Job(Node):
     """One row of the outbox."""
 
     record: strawberry.Private[plain.JobRecord]
-    id: strawberry.ID = strawberry.field(description="Global id.")
     kind: str = strawberry.field(description="Name of the handler or job.")
     target: str = strawberry.field(description="Whom it is for, where its kind has targets; else empty.")
     state: JobState = strawberry.field(description="Where it stands.")
@@ -121,7 +122,7 @@ class Job:
     cancel_asked_at: datetime | None = strawberry.field(description="When somebody asked to cancel it.")
     progress: JobProgress | None = strawberry.field(description="How far it is; null for an event.")
 
-    @field("What became of the rows of its input, by row. Role: ADMIN.")
+    @field("What became of the rows of its input, by row. Role: ADMIN. Scope: jobs:read.")
     async def results(
         self,
         info: Info,
@@ -161,6 +162,12 @@ def job_node(record: plain.JobRecord) -> Job:
         cancel_asked_at=record.cancel_asked_at,
         progress=None if record.progress is None else _progress(record.progress),
     )
+
+
+@by_id("Job")
+async def _job_by_id(context: Context, job_id: UUID) -> Job:
+    read, now = context.together.load, context.now
+    return job_node(await queries.get_job(context.actor, job_id, read=read, now=now))
 
 
 @strawberry.type(description="The work of one kind for one target, in figures.")
@@ -244,7 +251,7 @@ def _wanted(given: JobFilterInput | None) -> plain.JobFilter:
 class JobsQuery:
     """Reads of promised work."""
 
-    @field("Promised work, newest first. Role: ADMIN.")
+    @field("Promised work, newest first. Role: ADMIN. Scope: jobs:read.")
     async def jobs(
         self,
         info: Info,
@@ -260,26 +267,30 @@ class JobsQuery:
         asked = window(first, last, after, before)
         return connection(await queries.list_jobs(context_of(info).actor, _wanted(wanted), asked), job_node)
 
-    @field("A piece of work by id. Errors: NOT_FOUND, FORBIDDEN. Roles: ADMIN, or who asked for it.")
+    @field(
+        "A piece of work by id. Errors: NOT_FOUND, FORBIDDEN. Roles: ADMIN, or who asked for it. Scope: jobs:read."
+    )
     async def job(
         self,
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")],  # noqa: A002 -- the API's word
     ) -> Job | None:
         """Whatever its state."""
-        return job_node(await queries.get_job(context_of(info).actor, local_id("Job", id, path=["id"])))
+        return await _job_by_id(info, id)
 
-    @field("All kinds of work in figures, one line for each kind and target. Role: ADMIN.")
+    @field("All kinds of work in figures, one line for each kind and target. Role: ADMIN. Scope: jobs:read.")
     async def job_kinds(self, info: Info) -> list[JobKind]:
         """Also those of another release that have work left."""
         return await job_kinds(info)
 
-    @field("Jobs at work, and those that were asked for and have not begun; at most 50. Role: ADMIN.")
+    @field(
+        "Jobs at work, and those that were asked for and have not begun; at most 50. Role: ADMIN. Scope: jobs:read."
+    )
     async def running_jobs(self, info: Info) -> list[Job]:
         """Events are too many and too short to be listed."""
         return [job_node(one) for one in await queries.list_running(context_of(info).actor)]
 
-    @field("When which job is due by itself. Role: ADMIN.")
+    @field("When which job is due by itself. Role: ADMIN. Scope: jobs:read.")
     async def job_schedules(self, info: Info) -> list[JobSchedule]:
         """A job for each program has a line for each of them, in its time zone."""
         actor = context_of(info).actor
@@ -305,7 +316,7 @@ class JobsSubscription:
     @subscription(
         "A piece of work as it stands, then whenever that has changed, at most once a second; it completes when the "
         "work is done, cancelled or dead. A state, not a log: newer replaces older, and there is nothing to resume. "
-        "Errors: NOT_FOUND, TOO_MANY_SUBSCRIBERS. Roles: ADMIN, or who asked for it."
+        "Errors: NOT_FOUND, TOO_MANY_SUBSCRIBERS. Roles: ADMIN, or who asked for it. Scope: jobs:read."
     )
     async def job_changed(
         self,

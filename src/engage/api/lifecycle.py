@@ -74,7 +74,7 @@ class LifecycleMutation:
             member_id=local_id("Member", data.member_id, path=["memberId"]),
             reason=data.reason,
         )
-        return FreezeMemberPayload(member=member_node(record))
+        return FreezeMemberPayload(member=member_node(context_of(info).actor, record))
 
     @mutation(
         "End a freeze: points move again, and what would have expired meanwhile has as much longer. "
@@ -91,4 +91,4 @@ class LifecycleMutation:
             member_id=local_id("Member", data.member_id, path=["memberId"]),
             reason=data.reason,
         )
-        return ThawMemberPayload(member=member_node(record))
+        return ThawMemberPayload(member=member_node(context_of(info).actor, record))

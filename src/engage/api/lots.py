@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.enums import CurrencyKind, LotState, TransferKind
 from engage.api.fields import field
 from engage.api.ledger import DEFAULT_PROGRAM
 from engage.api.ledger import Program as ProgramCode
 from engage.api.links import LinkedTransfer, linked_transfer, sees
+from engage.api.node_kinds import Node, by_id
 from engage.api.purchases import Money
 from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from engage.api.scalars import Points
@@ -67,11 +69,10 @@ def _link(actor: Actor, row: records.LotLink) -> LotLink:
 
 
 @strawberry.type(description="Points or stored value that came at once and expire at once, as they stand now.")
-class Lot:
+class Lot(Node):
     """What remains of the open lots of a program adds up to the available points."""
 
     record: strawberry.Private[records.LotRecord]
-    id: strawberry.ID = strawberry.field(description="Global id.")
     member_id: strawberry.ID = strawberry.field(description="Whose.")
     program: str = strawberry.field(description="Code of the program.")
     currency: CurrencyKind = strawberry.field(description="What its figures are of.")
@@ -145,13 +146,19 @@ def _lot(actor: Actor, row: records.LotRecord) -> Lot:
     )
 
 
+@by_id("Lot")
+async def _lot_by_id(context: Context, lot_id: UUID) -> Lot:
+    read, now = context.together.load, context.now
+    return _lot(context.actor, await queries.get_lot(context.actor, lot_id, read=read, now=now))
+
+
 @strawberry.type
 class LotsQuery:
     """Reads of lots."""
 
     @field(
         "A member's lots in a program, newest first, the used up ones too. "
-        "Roles: the member, STAFF, MODERATOR, ADMIN, SERVICE."
+        "Roles: the member, STAFF, MODERATOR, ADMIN, SERVICE. Scope: points:read."
     )
     async def lots(
         self,
@@ -172,12 +179,14 @@ class LotsQuery:
         page = await queries.list_lots(actor, member, program, currency, asked)
         return connection(page, lambda row: _lot(actor, row))
 
-    @field("A lot by id. Errors: NOT_FOUND, FORBIDDEN. Roles: its member, STAFF, MODERATOR, ADMIN, SERVICE.")
+    @field(
+        "A lot by id. Errors: NOT_FOUND, FORBIDDEN. Roles: its member, STAFF, MODERATOR, ADMIN, SERVICE."
+        " Scope: points:read."
+    )
     async def lot(
         self,
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")],  # noqa: A002 -- the API's word
     ) -> Lot | None:
         """See engage.domains.ledger.queries.get_lot."""
-        actor = context_of(info).actor
-        return _lot(actor, await queries.get_lot(actor, local_id("Lot", id, path=["id"])))
+        return await _lot_by_id(info, id)

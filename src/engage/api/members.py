@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of, loading
 from engage.api.enums import CurrencyKind, MemberState, TransferKind
 from engage.api.errors import (
     Forbidden,
@@ -27,18 +28,20 @@ from engage.api.ledger import (
     balance,
     expiry_schedule,
 )
+from engage.api.node_kinds import Node, by_id
 from engage.api.notifications import Message, message_node
 from engage.api.purchases import Purchase, purchase
 from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from engage.api.statements import Transfer, transfer
 from engage.api.value import stored_value
 from engage.base import clock
+from engage.base.actor import Actor, Scope
 from engage.base.errors import Forbidden as Refused
 from engage.base.errors import InvalidInput as InvalidInputRefusal
 from engage.base.errors import NotFound as Missing
 from engage.base.paging import check_first, window
 from engage.domains.ledger import queries as ledger
-from engage.domains.members import service
+from engage.domains.members import rules, service
 from engage.domains.members import types as plain
 from engage.domains.notifications import queries as notifications
 from engage.domains.profiles import queries as profiles
@@ -50,7 +53,9 @@ class Identity:
     """Unique in its channel."""
 
     channel: str = strawberry.field(description="Code of the channel.")
-    identifier: str = strawberry.field(description="What the channel knows the person under, normalised.")
+    identifier: str = strawberry.field(
+        description="What the channel knows the person under, normalised; masked without the scope personal:read."
+    )
     verified_at: datetime | None = strawberry.field(description="When it was proved to be theirs.")
 
 
@@ -68,25 +73,27 @@ def identity_ref(given: IdentityInput) -> plain.IdentityRef:
 
 
 @strawberry.type(description="A person, once for the whole organisation whatever the channel.")
-class Member:
-    """The unified profile. Who may see the member may see all of it."""
+class Member(Node):
+    """The unified profile, with what the caller's scopes let them see of it."""
 
     record: strawberry.Private[plain.MemberRecord]
-    id: strawberry.ID = strawberry.field(description="Global id.")
     state: MemberState = strawberry.field(description="What the member may do.")
-    display_name: str | None = strawberry.field(description="What to call them.")
+    masked: bool = strawberry.field(
+        description="Whether what is personal is left out or masked: the token lacks the scope personal:read."
+    )
+    display_name: str | None = strawberry.field(description="What to call them. Null where masked.")
     locale: str = strawberry.field(description="Language of texts for them, such as zh-CN.")
-    birthday: date | None = strawberry.field(description="Day of birth.")
+    birthday: date | None = strawberry.field(description="Day of birth. Null where masked.")
     created_at: datetime = strawberry.field(description="When they registered.")
     identities: list[Identity] = strawberry.field(description="What the channels know them under.")
 
-    @field("Points in a program; all zero where none have ever moved.")
+    @field("Points in a program; all zero where none have ever moved. Scope: points:read.")
     async def balance(self, info: Info, program: Program = DEFAULT_PROGRAM) -> Balance:
         """Effective: right now, however late the sweep is."""
-        together = context_of(info).together
-        return balance(await together.load(ledger.BALANCES, self.record.id, program, clock.now()))
+        load = loading(info, Scope.POINTS_READ)
+        return balance(await load(ledger.BALANCES, self.record.id, program, clock.now()))
 
-    @field("What `balance` said at a moment that is past, whatever has been posted since.")
+    @field("What `balance` said at a moment that is past, whatever has been posted since. Scope: points:read.")
     async def balance_as_of(
         self,
         info: Info,
@@ -94,10 +101,12 @@ class Member:
         program: Program = DEFAULT_PROGRAM,
     ) -> Balance:
         """Effective, too: right, however late or early the sweep was."""
-        together = context_of(info).together
-        return balance(await together.load(ledger.BALANCES_AT, self.record.id, program, ledger.moment_past(at)))
+        load = loading(info, Scope.POINTS_READ)
+        return balance(await load(ledger.BALANCES_AT, self.record.id, program, ledger.moment_past(at)))
 
-    @field("Money that was paid in, in a program; all zero where none ever was. Errors: NOT_FOUND.")
+    @field(
+        "Money that was paid in, in a program; all zero where none ever was. Errors: NOT_FOUND. Scope: points:read."
+    )
     async def stored_value(
         self,
         info: Info,
@@ -108,13 +117,13 @@ class Member:
     ) -> StoredValueBalance:
         """Effective: right, however late the sweep is."""
         moment = None if at is None else ledger.moment_past(at)
-        together = context_of(info).together
-        found = await together.load(ledger.STORED_VALUES, self.record.id, program, moment, clock.now())
+        load = loading(info, Scope.POINTS_READ)
+        found = await load(ledger.STORED_VALUES, self.record.id, program, moment, clock.now())
         if found is None:
             raise Missing(f"There is no program {program!r}.", path=["program"])
         return stored_value(found)
 
-    @field("What expires when.")
+    @field("What expires when. Scope: points:read.")
     async def expiry_schedule(
         self,
         info: Info,
@@ -122,11 +131,11 @@ class Member:
         first: Annotated[int, strawberry.argument(description="How many days to list, 1 to 100.")] = 12,
     ) -> ExpirySchedule:
         """Adds up to the available points."""
-        together = context_of(info).together
-        found = await together.load(ledger.SCHEDULES, self.record.id, program, check_first(first), clock.now())
+        load = loading(info, Scope.POINTS_READ)
+        found = await load(ledger.SCHEDULES, self.record.id, program, check_first(first), clock.now())
         return expiry_schedule(found)
 
-    @field("The statement of a program, newest first.")
+    @field("The statement of a program, newest first. Scope: points:read.")
     async def transactions(
         self,
         info: Info,
@@ -149,13 +158,13 @@ class Member:
         ] = None,
     ) -> Connection[Transfer]:
         """Every movement, with the balance after it."""
-        asked, load = window(first, last, after, before), context_of(info).together.load
+        asked, load = window(first, last, after, before), loading(info, Scope.POINTS_READ)
         ledger.check_span(begin, end)
         wanted = None if kinds is None else tuple(kinds)
         page = await ledger.STATEMENTS.page(load, self.record.id, asked, program, currency, wanted, begin, end)
         return connection(page, transfer)
 
-    @field("Orders in all programs, newest first.")
+    @field("Orders in all programs, newest first. Scope: purchases:read.")
     async def purchases(
         self,
         info: Info,
@@ -165,10 +174,10 @@ class Member:
         before: Before = None,
     ) -> Connection[Purchase]:
         """With the points that each has earned."""
-        asked, load = window(first, last, after, before), context_of(info).together.load
+        asked, load = window(first, last, after, before), loading(info, Scope.PURCHASES_READ)
         return connection(await purchases.PURCHASES.page(load, self.record.id, asked), purchase)
 
-    @field("The in-app inbox, newest first.")
+    @field("The in-app inbox, newest first. Scope: members:read.")
     async def messages(
         self,
         info: Info,
@@ -182,21 +191,23 @@ class Member:
         ] = None,
     ) -> Connection[Message]:
         """In the member's language unless another is asked for."""
-        asked, load = window(first, last, after, before), context_of(info).together.load
+        asked, load = window(first, last, after, before), loading(info, Scope.MEMBERS_READ)
         page = await notifications.MESSAGES.page(load, self.record.id, asked, unread_only)
         language = locale or self.record.locale
         return connection(page, lambda row: message_node(row, language))
 
-    @field("How many messages are unread.")
+    @field("How many messages are unread. Scope: members:read.")
     async def unread_count(self, info: Info) -> int:
         """For a badge."""
-        return await context_of(info).together.load(notifications.UNREAD, self.record.id)
+        return await loading(info, Scope.MEMBERS_READ)(notifications.UNREAD, self.record.id)
 
 
-def member_node(record: plain.MemberRecord) -> Member:
-    """A member for the API."""
+def member_node(actor: Actor, found: plain.MemberRecord) -> Member:
+    """A member for the API, as this actor may see them."""
+    record = rules.shown_to(actor, found)
     return Member(
         record=record,
+        masked=record.masked,
         id=global_id("Member", record.id),
         state=record.state,
         display_name=record.display_name,
@@ -210,21 +221,28 @@ def member_node(record: plain.MemberRecord) -> Member:
     )
 
 
+@by_id("Member")
+async def _member_by_id(context: Context, member_id: UUID) -> Member:
+    return member_node(
+        context.actor, await profiles.get_profile(context.actor, member_id, read=context.together.load)
+    )
+
+
 @strawberry.type
 class MembersQuery:
     """Reads of members."""
 
-    @field("The member whose token this is. Role: MEMBER.")
+    @field("The member whose token this is. Role: MEMBER. Scope: members:read.")
     async def me(self, info: Info) -> Member | None:
         """Raises Forbidden for others' tokens."""
         actor = context_of(info).actor
         if actor.member_id is None:
             raise Refused("This token is not a member's; ask for member(id:) instead.")
-        return member_node(await profiles.get_profile(actor, actor.member_id))
+        return member_node(actor, await profiles.get_profile(actor, actor.member_id))
 
     @field(
         "A member by id or by identity; give exactly one. Errors: NOT_FOUND, FORBIDDEN. "
-        "Roles: the member, STAFF, MODERATOR, ADMIN, SERVICE."
+        "Roles: the member, STAFF, MODERATOR, ADMIN, SERVICE. Scope: members:read."
     )
     async def member(
         self,
@@ -239,9 +257,9 @@ class MembersQuery:
         if (id is None) == (identity is None):
             raise InvalidInputRefusal("Name the member by id or by identity, one of the two.", path=["id"])
         if id is not None:
-            return member_node(await profiles.get_profile(actor, local_id("Member", id, path=["id"])))
+            return member_node(actor, await profiles.get_profile(actor, local_id("Member", id, path=["id"])))
         if identity is not None:
-            return member_node(await profiles.get_profile_by_identity(actor, identity_ref(identity)))
+            return member_node(actor, await profiles.get_profile_by_identity(actor, identity_ref(identity)))
         return None
 
 
@@ -289,4 +307,4 @@ class MembersMutation:
             locale=data.locale,
             birthday=data.birthday,
         )
-        return RegisterMemberPayload(member=member_node(record))
+        return RegisterMemberPayload(member=member_node(context_of(info).actor, record))

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.enums import MessageCode
 from engage.api.errors import Forbidden, InvalidInput, OutcomeUnknown
 from engage.api.fields import mutation
+from engage.api.node_kinds import Node, by_id
 from engage.api.relay import global_id, local_id
 from engage.domains.notifications import queries, rules, service
 from engage.domains.notifications import types as plain
 
 
 @strawberry.type(description="A message to a member.")
-class Message:
+class Message(Node):
     """In one language."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     code: MessageCode = strawberry.field(description="What it is about, for programs.")
     title: str = strawberry.field(description="What it says, in a line.")
     body: str = strawberry.field(description="What it says, whole.")
@@ -40,6 +41,12 @@ def message_node(row: plain.MessageRecord, locale: str) -> Message:
         created_at=row.created_at,
         read_at=row.read_at,
     )
+
+
+@by_id("Message")
+async def _message_by_id(context: Context, message_id: UUID) -> Message:
+    found = await queries.get_message(context.actor, message_id, read=context.together.load)
+    return message_node(found.message, found.locale)
 
 
 @strawberry.input(description="Messages that a member has read.")

@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.errors import AlreadyExists, Forbidden, InvalidInput, NotFound, OutcomeUnknown
 from engage.api.fields import field, mutation
 from engage.api.ledger import DEFAULT_PROGRAM
 from engage.api.ledger import Program as ProgramCode
+from engage.api.node_kinds import Node, by_id
 from engage.api.purchases import Money, money
 from engage.api.relay import global_id
 from engage.api.scalars import Amount, Points
@@ -24,19 +26,17 @@ from engage.domains.purchases import queries as purchases
 
 
 @strawberry.type(description="A store or a channel: data that orders refer to by code.")
-class Place:
+class Place(Node):
     """Code and name."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     code: str = strawberry.field(description="What orders name it by.")
     name: str = strawberry.field(description="What people call it.")
 
 
 @strawberry.type(description="A brand, a region or a line of business, with its own points, rules and calendar.")
-class Program:
+class Program(Node):
     """Settings of a program."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     code: str = strawberry.field(description="What commands name it by.")
     name: str = strawberry.field(description="What people call it.")
     time_zone: str = strawberry.field(description="IANA name; calendar days are counted here.")
@@ -47,7 +47,7 @@ class Program:
     )
     created_at: datetime = strawberry.field(description="When it was set up.")
 
-    @field("Its stores. Roles: STAFF, MODERATOR, ADMIN, SERVICE.")
+    @field("Its stores. Roles: STAFF, MODERATOR, ADMIN, SERVICE. Scope: members:read.")
     async def stores(self, info: Info) -> list[Place]:
         """By code."""
         return [_place("Store", one) for one in await queries.list_stores(context_of(info).actor, self.code)]
@@ -68,6 +68,21 @@ def _program(record: plain.ProgramRecord) -> Program:
 
 def _place(kind: str, record: plain.PlaceRecord) -> Place:
     return Place(id=global_id(kind, record.id), code=record.code, name=record.name)
+
+
+@by_id("Program")
+async def _program_by_id(context: Context, program_id: UUID) -> Program:
+    return _program(await queries.get_program_by_id(program_id, read=context.together.load))
+
+
+@by_id("Store")
+async def _store_by_id(context: Context, store_id: UUID) -> Place:
+    return _place("Store", await queries.get_store(context.actor, store_id, read=context.together.load))
+
+
+@by_id("Channel")
+async def _channel_by_id(context: Context, channel_id: UUID) -> Place:
+    return _place("Channel", await queries.get_channel(channel_id, read=context.together.load))
 
 
 @strawberry.type(
@@ -116,7 +131,7 @@ class ProgramsQuery:
         _ = context_of(info).actor
         return [_place("Channel", one) for one in await queries.list_channels()]
 
-    @field("A program's figures. Role: ADMIN.")
+    @field("A program's figures. Role: ADMIN. Scope: reports:read.")
     async def program_totals(self, info: Info, program: ProgramCode = DEFAULT_PROGRAM) -> ProgramTotals | None:
         """Sums over the ledger and the purchases."""
         actor = context_of(info).actor

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 import strawberry
 from babel.numbers import get_currency_precision
 
+from engage.api.context import Context
+from engage.api.node_kinds import Node, by_id
 from engage.api.relay import global_id
 from engage.api.scalars import Amount, Points
+from engage.domains.purchases import queries
 from engage.domains.purchases import types as plain
 
 
@@ -40,10 +44,9 @@ class PurchaseLine:
 
 
 @strawberry.type(description="One order of a member.")
-class Purchase:
+class Purchase(Node):
     """With what it has earned."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     order_no: str = strawberry.field(description="Unique in its program and channel.")
     channel: str = strawberry.field(description="Code of the channel that it came through.")
     store: str | None = strawberry.field(description="Code of the store.")
@@ -76,3 +79,8 @@ def purchase(row: plain.PurchaseRecord) -> Purchase:
             for line in row.lines
         ],
     )
+
+
+@by_id("Purchase")
+async def _purchase_by_id(context: Context, purchase_id: UUID) -> Purchase:
+    return purchase(await queries.get_purchase(context.actor, purchase_id, read=context.together.load))

@@ -37,16 +37,22 @@ def global_id(kind: str, local: UUID) -> strawberry.ID:
     return strawberry.ID(coded.rstrip(b"=").decode())
 
 
-def local_id(kind: str, given: strawberry.ID, *, path: list[str]) -> UUID:
-    """The id inside a global one. Raises InvalidInput for an id that is malformed or of another type."""
+def parts_of_id(given: strawberry.ID) -> tuple[str, UUID] | None:
+    """What a global id is of, and the id inside it; None for what `global_id` did not make."""
     try:
         name, _, local = base64.b64decode(given + "=" * (-len(given) % 4), b"-_").partition(b":")
-        found = UUID(bytes=local)
-        if name == kind.encode() and global_id(kind, found) == given:
-            return found
+        kind, found = name.decode(), UUID(bytes=local)
     except (ValueError, binascii.Error):
-        pass
-    raise InvalidInput(f"This is not the id of a {kind}.", path=path)
+        return None
+    return (kind, found) if global_id(kind, found) == given else None
+
+
+def local_id(kind: str, given: strawberry.ID, *, path: list[str]) -> UUID:
+    """The id inside a global one. Raises InvalidInput for an id that is malformed or of another type."""
+    parts = parts_of_id(given)
+    if parts is None or parts[0] != kind:
+        raise InvalidInput(f"This is not the id of a {kind}.", path=path)
+    return parts[1]
 
 
 @strawberry.type(description="Where a page begins and ends, and whether there is more.")

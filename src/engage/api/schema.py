@@ -50,6 +50,7 @@ from engage.api.ledger import LedgerMutation, LedgerSubscription
 from engage.api.lifecycle import LifecycleMutation
 from engage.api.lots import LotsQuery
 from engage.api.members import MembersMutation, MembersQuery
+from engage.api.nodes import NodesQuery
 from engage.api.notifications import NotificationsMutation
 from engage.api.policies import PoliciesQuery
 from engage.api.policy_commands import PoliciesMutation
@@ -305,6 +306,7 @@ def _root(name: str, description: str, *parts: type) -> type:
 Query = _root(
     "Query",
     "What can be read. Each field says which roles may.",
+    NodesQuery,
     MembersQuery,
     ProgramsQuery,
     StatementsQuery,

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.enums import CurrencyKind, TransferKind, describe
 from engage.api.fields import field
 from engage.api.holds import Gift, Hold, gift, hold
 from engage.api.ledger import Cause
 from engage.api.links import LinkedTransfer, linked_transfer, sees
+from engage.api.node_kinds import Node, by_id
 from engage.api.purchases import Money
-from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
+from engage.api.relay import After, Before, Connection, First, Last, connection, global_id
 from engage.api.scalars import Points
 from engage.api.value import money_in
 from engage.base.paging import window
@@ -84,11 +86,10 @@ class TransferLot:
 
 
 @strawberry.type(description="A movement of a member's points or stored value. Never changed once posted.")
-class Transfer:
+class Transfer(Node):
     """One line of a statement. What it does not say by itself is read together for all lines of a page."""
 
     record: strawberry.Private[plain.TransferRecord]
-    id: strawberry.ID = strawberry.field(description="Global id.")
     kind: TransferKind = strawberry.field(description="What it does.")
     amount: Points = strawberry.field(
         description="Signed: negative takes points from the member. Of stored value, in minor units."
@@ -224,16 +225,23 @@ def transfer(row: plain.TransferRecord) -> Transfer:
     )
 
 
+@by_id("Transfer")
+async def _transfer_by_id(context: Context, transfer_id: UUID) -> Transfer:
+    return transfer(await queries.get_transfer(context.actor, transfer_id, read=context.together.load))
+
+
 @strawberry.type
 class StatementsQuery:
     """Reads of transfers."""
 
-    @field("A transfer by id. Errors: NOT_FOUND, FORBIDDEN. Roles: its member, STAFF, MODERATOR, ADMIN, SERVICE.")
+    @field(
+        "A transfer by id. Errors: NOT_FOUND, FORBIDDEN. Roles: its member, STAFF, MODERATOR, ADMIN, SERVICE."
+        " Scope: points:read."
+    )
     async def transfer(
         self,
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")],  # noqa: A002 -- the API's word
     ) -> Transfer | None:
         """See engage.domains.ledger.queries.get_transfer."""
-        found = await queries.get_transfer(context_of(info).actor, local_id("Transfer", id, path=["id"]))
-        return transfer(found)
+        return await _transfer_by_id(info, id)

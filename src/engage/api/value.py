@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.fields import field
 from engage.api.ledger import DEFAULT_PROGRAM, StoredValueBalance, stored_value_balance
 from engage.api.ledger import Program as ProgramCode
 from engage.api.ledger_problems import value_money
+from engage.api.node_kinds import Node, by_id
 from engage.api.purchases import Money
 from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from engage.base.paging import window
@@ -31,10 +33,9 @@ def stored_value(found: records.StoredValue) -> StoredValueBalance:
 
 
 @strawberry.type(description="Money that a member paid in.")
-class TopUp:
+class TopUp(Node):
     """With what of it was paid back."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     transfer_id: strawberry.ID = strawberry.field(description="Global id of its transfer, which a refund names.")
     member_id: strawberry.ID = strawberry.field(description="Who paid it in.")
     program: str = strawberry.field(description="Code of the program.")
@@ -65,6 +66,11 @@ def _top_up(row: records.TopUpRecord) -> TopUp:
     )
 
 
+@by_id("TopUp")
+async def _top_up_by_id(context: Context, top_up_id: UUID) -> TopUp:
+    return _top_up(await queries.get_top_up(context.actor, top_up_id, read=context.together.load))
+
+
 @strawberry.type(
     description="Figures of a program's stored value, gross: outstanding is toppedUp + bonus + returned - paid - "
     "refunded - takenBack - expired."
@@ -89,7 +95,7 @@ class ValueQuery:
 
     @field(
         "What a member has paid in, in all programs, newest first. "
-        "Roles: the member, STAFF, MODERATOR, ADMIN, SERVICE."
+        "Roles: the member, STAFF, MODERATOR, ADMIN, SERVICE. Scope: points:read."
     )
     async def top_ups(
         self,
@@ -108,7 +114,7 @@ class ValueQuery:
         )
         return connection(page, _top_up)
 
-    @field("A program's figures of stored value. Role: ADMIN.")
+    @field("A program's figures of stored value. Role: ADMIN. Scope: reports:read.")
     async def stored_value_totals(
         self, info: Info, program: ProgramCode = DEFAULT_PROGRAM
     ) -> StoredValueTotals | None:

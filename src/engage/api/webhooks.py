@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.enums import describe
 from engage.api.fields import field
-from engage.api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
+from engage.api.node_kinds import Node, by_id
+from engage.api.relay import After, Before, Connection, First, Last, connection, global_id
 from engage.base import clock
 from engage.base.actor import Actor
 from engage.base.paging import window
@@ -44,10 +47,9 @@ describe(
 
 
 @strawberry.type(description="An address of others that is told what happens here, by signed HTTP requests.")
-class WebhookEndpoint:
+class WebhookEndpoint(Node):
     """With how it does."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     url: str = strawberry.field(description="Where deliveries are posted.")
     description: str = strawberry.field(description="What people call it; may be empty.")
     events: list[str] = strawberry.field(description="Wire names that it subscribes to; * is every event.")
@@ -94,11 +96,21 @@ async def endpoint_nodes(actor: Actor, records: Sequence[WebhookRecord]) -> list
     return [endpoint_node(one, figures[one.id]) for one in records]
 
 
+@by_id(KIND)
+async def _endpoint_by_id(context: Context, endpoint_id: UUID) -> WebhookEndpoint:
+    actor, read = context.actor, context.together.load
+    record, figures = await asyncio.gather(
+        queries.get_endpoint(actor, endpoint_id, read=read),
+        queries.get_endpoint_figures(actor, endpoint_id, read=read),
+    )
+    return endpoint_node(record, figures)
+
+
 @strawberry.type
 class WebhooksQuery:
     """Reads of webhooks."""
 
-    @field("Webhook endpoints, newest first. Role: ADMIN.")
+    @field("Webhook endpoints, newest first. Role: ADMIN. Scope: webhooks:read.")
     async def webhook_endpoints(
         self,
         info: Info,
@@ -113,16 +125,14 @@ class WebhooksQuery:
         nodes = dict(zip([one.id for one in page.rows], await endpoint_nodes(actor, page.rows), strict=True))
         return connection(page, lambda row: nodes[row.id])
 
-    @field("A webhook endpoint by id. Role: ADMIN.")
+    @field("A webhook endpoint by id. Role: ADMIN. Scope: webhooks:read.")
     async def webhook_endpoint(
         self,
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],  # noqa: A002 -- the API's name
     ) -> WebhookEndpoint | None:
         """With how it does."""
-        actor = context_of(info).actor
-        [node] = await endpoint_nodes(actor, [await queries.get_endpoint(actor, local_id(KIND, id, path=["id"]))])
-        return node
+        return await _endpoint_by_id(info, id)
 
     @field("Wire names of the events that an endpoint can subscribe to. Any role.")
     async def webhook_events(self, info: Info) -> list[str]:

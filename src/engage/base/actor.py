@@ -76,9 +76,11 @@ UNASKED: dict[Role, frozenset[Scope]] = SCOPES_OF | {
 def scopes_of(role: Role, named: Iterable[str]) -> frozenset[Scope]:
     """The scopes that a bearer has with this role whose token names these.
 
-    Words that are no scope of engage, and scopes beyond the role, give nothing.
+    Who may write may read: commands answer what they changed. Words that are no scope of engage, and scopes beyond
+    the role, give nothing.
     """
-    return SCOPES_OF[role].intersection(named)
+    words = set(named)
+    return SCOPES_OF[role].intersection(words | {word.replace(":write", ":read") for word in words})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import jwt
 from jwt.api_jwk import PyJWK
 
 from engage.base import clock
-from engage.base.actor import Actor, Role, Scope, scopes_of
+from engage.base.actor import Actor, Role, scopes_of
 from engage.base.errors import Unauthenticated
 from engage.base.grants import Grant, grant_of_token
 from engage.base.ids import new_id
@@ -60,7 +60,7 @@ def issue_token(
     *,
     subject: str,
     member_id: UUID | None = None,
-    scopes: Collection[Scope] | None = None,
+    scopes: Collection[str] | None = None,
     valid_for: timedelta,
 ) -> str:
     """A signed token, confined to `scopes` if there are any.

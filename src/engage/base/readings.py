@@ -7,14 +7,16 @@ together into one statement it is a single one.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import orjson
 
 from engage.base import db
+from engage.base.errors import NotFound
 
 R = TypeVar("R")
 
@@ -63,8 +65,27 @@ async def fetch_together(fetches: Sequence[Fetch[Any]]) -> list[dict[str, Any]]:
     return found
 
 
-async def fetch_one(reading: Reading[R], member_id: UUID, *args: object) -> R:
-    """Do one reading of one member."""
+class Read(Protocol):
+    """How one thing is read: by itself, or together with whatever else is asked for meanwhile."""
+
+    def __call__(self, reading: Reading[R], member_id: UUID, /, *args: object) -> Awaitable[R]:
+        """The reading's value for one member, or for whatever else its ids are of."""
+
+
+async def read_alone(reading: Reading[R], member_id: UUID, /, *args: object) -> R:
+    """Read one thing in a round trip of its own."""
     [found] = await fetch_together([Fetch(reading, (member_id,), args)])
     value: R = found.get(str(member_id), reading.absent)
     return value
+
+
+def moment_of(value: str | None) -> datetime | None:
+    """A moment in what a reading answers, where there is one."""
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def there(record: R | None, what: str) -> R:
+    """What was looked up by its id, if it is there. Raises NotFound: call it once it is known who may be told."""
+    if record is None:
+        raise NotFound(f"There is no such {what}.", path=["id"])
+    return record

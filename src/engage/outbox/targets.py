@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from engage.base import clock, db
+from engage.base.readings import Reading, moment_of
 
 COUNT_MAX = 10_000
 """Rows of a target that are counted; of those beyond it is only known that there are more."""
@@ -14,14 +15,14 @@ COUNT_MAX = 10_000
 _UNDONE = "finished_at IS NULL AND dead_at IS NULL"
 
 _FIGURES = f"""
-    SELECT t.target, coalesce(l.failures, 0) AS failures, l.failing_since, l.not_before,
+    SELECT t.target, json_build_array(coalesce(l.failures, 0), l.failing_since, l.not_before,
            (SELECT count(*) FROM (
-              SELECT FROM outbox o WHERE o.handler = $1 AND o.target = t.target AND {_UNDONE} LIMIT $3) w) AS waiting,
+              SELECT FROM outbox o WHERE o.handler = $2 AND o.target = t.target AND {_UNDONE} LIMIT {COUNT_MAX}) w),
            (SELECT count(*) FROM (
-              SELECT FROM outbox o WHERE o.handler = $1 AND o.target = t.target AND o.dead_at IS NOT NULL
-               LIMIT $3) d) AS dead
-      FROM unnest($2::text[]) AS t (target)
-      LEFT JOIN outbox_lanes l ON l.handler = $1 AND l.target = t.target
+              SELECT FROM outbox o WHERE o.handler = $2 AND o.target = t.target AND o.dead_at IS NOT NULL
+               LIMIT {COUNT_MAX}) d))
+      FROM (SELECT id::text AS target FROM unnest($1::uuid[]) AS u (id)) t
+      LEFT JOIN outbox_lanes l ON l.handler = $2 AND l.target = t.target
 """  # noqa: S608 -- no value is pasted in
 
 _HASTEN = f"""
@@ -63,10 +64,13 @@ class TargetFigures:
     dead: int = 0
 
 
-async def load_figures(handler: str, targets: Sequence[str]) -> dict[str, TargetFigures]:
-    """The figures of targets of a handler, by target."""
-    rows = await db.fetch(_FIGURES, handler, list(targets), COUNT_MAX)
-    return {target: TargetFigures(*figures) for target, *figures in rows}
+def _figures(value: list[Any]) -> TargetFigures:
+    failures, failing_since, not_before, waiting, dead = value
+    return TargetFigures(failures, moment_of(failing_since), moment_of(not_before), waiting, dead)
+
+
+FIGURES: Reading[TargetFigures] = Reading(_FIGURES, _figures, TargetFigures())
+"""The figures of targets that are ids; argument: name of their handler."""
 
 
 async def list_targets(handler: str) -> list[str]:

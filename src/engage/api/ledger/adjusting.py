@@ -9,7 +9,7 @@ from uuid import UUID
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.enums import AdjustmentState
 from engage.api.fields import mutation
 from engage.api.ledger.inputs import Usual, key_field, part_field, program_field
@@ -21,10 +21,11 @@ from engage.api.ledger_problems import (
     MemberNotActive,
     SecondPersonNeeded,
 )
+from engage.api.node_kinds import Node, by_id
 from engage.api.problems import Forbidden, InvalidInput, NotFound, OutcomeUnknown
 from engage.api.relay import global_id, local_id
 from engage.api.scalars import Points
-from engage.domains.ledger import service
+from engage.domains.ledger import queries, service
 from engage.domains.ledger import types as plain
 
 
@@ -58,10 +59,9 @@ class RejectAdjustmentInput:
 
 
 @strawberry.type(description="A correction that waits for a second person, or was decided.")
-class Adjustment:
+class Adjustment(Node):
     """What was asked for, by whom, and what became of it."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     member_id: strawberry.ID = strawberry.field(description="Whose.")
     program: str = strawberry.field(description="Code of the program.")
     amount: Points = strawberry.field(description="Signed: negative takes points from the member.")
@@ -95,6 +95,11 @@ def adjustment(row: plain.AdjustmentRecord) -> Adjustment:
         decided_at=row.decided_at,
         transfer_id=None if row.transfer_id is None else global_id("Transfer", row.transfer_id),
     )
+
+
+@by_id("Adjustment")
+async def _adjustment_by_id(context: Context, adjustment_id: UUID) -> Adjustment:
+    return adjustment(await queries.get_adjustment(context.actor, adjustment_id, read=context.together.load))
 
 
 @strawberry.type(description="The correction was posted, or waits for a second person: one of the two is null.")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from strawberry.types import Info
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.fields import mutation
 from engage.api.ledger.inputs import Usual, amount_field, key_field
 from engage.api.ledger.payloads import PointsMoved, points_moved
 from engage.api.ledger.types import Balance, balance
 from engage.api.ledger_problems import BalanceLimit, InsufficientPoints, RateNotInForce
+from engage.api.node_kinds import Node, by_id
 from engage.api.problems import Forbidden, IdempotencyConflict, InvalidInput, NotFound, OutcomeUnknown
 from engage.api.relay import global_id, local_id
 from engage.api.scalars import Points
-from engage.domains.ledger import service
+from engage.domains.ledger import queries, service
 from engage.domains.ledger import types as plain
 
 
@@ -53,10 +55,9 @@ class PublishExchangeRateInput:
 
 
 @strawberry.type(description="A published exchange rate. Never changed; the newest that has begun is in force.")
-class ExchangeRate:
+class ExchangeRate(Node):
     """A version of what points of one program are worth in another."""
 
-    id: strawberry.ID = strawberry.field(description="Global id.")
     from_program: str = strawberry.field(description="Code of the program whose points go.")
     to_program: str = strawberry.field(description="Code of the program whose points come.")
     version: int = strawberry.field(description="1, 2, 3 … between these two.")
@@ -80,6 +81,11 @@ def exchange_rate(row: plain.RateRecord) -> ExchangeRate:
         ends_at=row.ends_at,
         published_at=row.published_at,
     )
+
+
+@by_id("ExchangeRate")
+async def _exchange_rate_by_id(context: Context, rate_id: UUID) -> ExchangeRate:
+    return exchange_rate(await queries.get_exchange_rate(rate_id, read=context.together.load))
 
 
 @strawberry.type(

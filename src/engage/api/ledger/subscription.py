@@ -71,7 +71,7 @@ class LedgerSubscription:
 
     @subscription(
         "A member's balance: first as it stands, then after each change, none missed and none twice. Roles: the "
-        "member, STAFF, MODERATOR, ADMIN, SERVICE."
+        "member, STAFF, MODERATOR, ADMIN, SERVICE. Scope: points:read."
     )
     async def points_changed(
         self,

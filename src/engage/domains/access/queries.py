@@ -15,6 +15,7 @@ from engage.base.errors import NotFound
 from engage.base.grants import Grant, Mark
 from engage.base.listings import Listing
 from engage.base.paging import NEWEST_FIRST, Page, Window
+from engage.base.readings import Read, Reading, read_alone, there
 from engage.domains.access import rules
 from engage.domains.access.models import ApiKey, Revocation
 from engage.domains.access.types import KeyRecord, RevocationRecord, actor_id
@@ -38,13 +39,16 @@ async def list_keys(actor: Actor, window: Window) -> Page[KeyRecord]:
     return await _KEYS.page(window)
 
 
-async def get_key(actor: Actor, key_id: UUID) -> KeyRecord:
+async def get_key(actor: Actor, key_id: UUID, *, read: Read = read_alone) -> KeyRecord:
     """One API key. Raises Forbidden, NotFound."""
     require(actor, ADMIN_ROLES, Scope.ACCESS_READ)
-    row = await ApiKey.get_or_none(id=key_id)
-    if row is None:
-        raise no_key()
-    return key_record(row)
+    return there(await read(KEYS, key_id), "API key")
+
+
+async def get_revocation(actor: Actor, revocation_id: UUID, *, read: Read = read_alone) -> RevocationRecord:
+    """One revocation. Raises Forbidden, NotFound."""
+    require(actor, ADMIN_ROLES, Scope.ACCESS_READ)
+    return there(await read(REVOCATIONS, revocation_id), "revocation")
 
 
 async def list_revocations(actor: Actor, window: Window) -> Page[RevocationRecord]:
@@ -113,3 +117,22 @@ _REVOCATIONS = Listing(
     row=lambda row: revocation_record(Revocation(**row)),
     key=lambda one: (one.id,),
 )
+
+# The hashes of secrets stay where they are.
+KEYS: Reading[KeyRecord | None] = Reading(
+    """
+    SELECT k.id::text, to_json(k) FROM (
+      SELECT id, name, role, scopes, created_at, created_by, expires_at, last_used_at, revoked_at, revoked_by
+        FROM api_keys WHERE id = ANY ($1)) k
+    """,
+    lambda value: key_record(ApiKey(**value)),
+    None,
+)
+"""API keys by their ids."""
+
+REVOCATIONS: Reading[RevocationRecord | None] = Reading(
+    "SELECT r.id::text, to_json(r) FROM revocations r WHERE r.id = ANY ($1)",
+    lambda value: revocation_record(Revocation(**value)),
+    None,
+)
+"""Revocations by their ids."""

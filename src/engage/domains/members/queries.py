@@ -12,7 +12,7 @@ import asyncpg
 from engage.base import db
 from engage.base.actor import READING_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
-from engage.base.readings import Reading
+from engage.base.readings import Read, Reading, moment_of, read_alone, there
 from engage.domains.members.errors import UnknownChannel
 from engage.domains.members.models import Channel, Program, Store
 from engage.domains.members.types import (
@@ -28,10 +28,6 @@ LIST_MAX = 500
 """Programs, stores and channels of one organisation that a list shows; they are set up by hand."""
 
 
-def _moment(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value)
-
-
 def _member(value: dict[str, Any]) -> MemberRecord:
     birthday = value["birthday"]
     return MemberRecord(
@@ -42,7 +38,7 @@ def _member(value: dict[str, Any]) -> MemberRecord:
         birthday=None if birthday is None else date.fromisoformat(birthday),
         created_at=datetime.fromisoformat(value["created_at"]),
         identities=tuple(
-            KnownIdentity(one["channel"], one["identifier"], _moment(one["verified_at"]))
+            KnownIdentity(one["channel"], one["identifier"], moment_of(one["verified_at"]))
             for one in value["identities"]
         ),
     )
@@ -50,6 +46,32 @@ def _member(value: dict[str, Any]) -> MemberRecord:
 
 PROFILES: Reading[MemberRecord | None] = Reading("SELECT key, value FROM engage.members_profiles($1)", _member, None)
 """Profiles of members by id."""
+
+
+# The rate is text, since a JSON number would lose decimals.
+_PROGRAMS = """
+SELECT p.id::text, (to_jsonb(p) || jsonb_build_object('points_per_unit', p.points_per_unit::text))::json
+  FROM programs p WHERE p.id = ANY ($1)
+"""
+
+
+def _place(value: list[str]) -> PlaceRecord:
+    place_id, code, name = value
+    return PlaceRecord(UUID(place_id), code, name)
+
+
+PROGRAMS: Reading[ProgramRecord | None] = Reading(_PROGRAMS, lambda value: _program(Program(**value)), None)
+"""Programs by their ids."""
+
+STORES: Reading[PlaceRecord | None] = Reading(
+    "SELECT s.id::text, json_build_array(s.id, s.code, s.name) FROM stores s WHERE s.id = ANY ($1)", _place, None
+)
+"""Stores by their ids."""
+
+CHANNELS: Reading[PlaceRecord | None] = Reading(
+    "SELECT c.id::text, json_build_array(c.id, c.code, c.name) FROM channels c WHERE c.id = ANY ($1)", _place, None
+)
+"""Channels by their ids."""
 
 
 async def load_ids(refs: Sequence[IdentityRef]) -> dict[IdentityRef, UUID]:
@@ -81,6 +103,22 @@ async def get_program(code: str) -> ProgramRecord:
     if row is None:
         raise NotFound(f"There is no program {code!r}.", path=["program"])
     return _program(row)
+
+
+async def get_program_by_id(program_id: UUID, *, read: Read = read_alone) -> ProgramRecord:
+    """A program by id, as open as by its code. Raises NotFound."""
+    return there(await read(PROGRAMS, program_id), "program")
+
+
+async def get_store(actor: Actor, store_id: UUID, *, read: Read = read_alone) -> PlaceRecord:
+    """A store by id. Raises Forbidden, NotFound."""
+    require(actor, READING_ROLES, Scope.MEMBERS_READ)
+    return there(await read(STORES, store_id), "store")
+
+
+async def get_channel(channel_id: UUID, *, read: Read = read_alone) -> PlaceRecord:
+    """A channel by id; no secret to anyone who is signed in. Raises NotFound."""
+    return there(await read(CHANNELS, channel_id), "channel")
 
 
 async def list_programs() -> list[ProgramRecord]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -12,12 +13,14 @@ from zoneinfo import ZoneInfo, available_timezones
 from babel import Locale, UnknownLocaleError
 from babel.numbers import list_currencies
 
+from engage.base.actor import Actor, Scope
 from engage.base.errors import InvalidInput
-from engage.domains.members.types import IdentityRef
+from engage.domains.members.types import IdentityRef, MemberRecord
 
 IDENTIFIER_LENGTH_MAX = 200
 IDENTITIES_MAX = 20
 NAME_LENGTH_MAX = 120
+MASK_SHOWS = 4
 POINTS_PER_UNIT_MAX = Decimal(1_000_000)
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -125,3 +128,16 @@ def check_birthday(birthday: date | None, today: date) -> date | None:
     if birthday is not None and not today.replace(year=today.year - 130, day=1) <= birthday <= today:
         raise InvalidInput("A birthday lies in the past, within 130 years.", path=["birthday"])
     return birthday
+
+
+def shown_to(actor: Actor, member: MemberRecord) -> MemberRecord:
+    """A profile as one may see it who may see the member: without its scope, what is personal is not shown."""
+    if actor.has(Scope.PERSONAL_READ):
+        return member
+    identities = tuple(replace(one, identifier=masked(one.identifier)) for one in member.identities)
+    return replace(member, display_name=None, birthday=None, identities=identities, masked=True)
+
+
+def masked(identifier: str) -> str:
+    """Enough of an identifier for its owner to know it again: the last four of eight characters or more."""
+    return "***" + (identifier[-MASK_SHOWS:] if len(identifier) >= 2 * MASK_SHOWS else "")

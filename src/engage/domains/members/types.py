@@ -47,6 +47,8 @@ class MemberRecord:
     birthday: date | None
     created_at: datetime
     identities: tuple[KnownIdentity, ...]
+    masked: bool = False
+    """Whether what is personal was left out or masked for who asks."""
 
 
 @dataclass(frozen=True, slots=True)

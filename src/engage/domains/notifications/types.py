@@ -26,6 +26,15 @@ class MessageRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnedMessage:
+    """A message, whose it is, and the language of texts for them."""
+
+    message: MessageRecord
+    member_id: UUID
+    locale: str
+
+
+@dataclass(frozen=True, slots=True)
 class Words:
     """A message in one language."""
 

@@ -9,7 +9,7 @@ import orjson
 from engage.base import db
 from engage.base.actor import READING_ROLES, Actor, Role, Scope, require
 from engage.base.errors import Forbidden, NotFound
-from engage.base.readings import Fetch, fetch_together
+from engage.base.readings import Read, read_alone, there
 from engage.domains.members.queries import PROFILES
 from engage.domains.members.rules import normalise_identifier
 from engage.domains.members.types import IdentityRef, MemberRecord
@@ -19,14 +19,10 @@ SELECT p.value FROM engage.members_by_identity($1, $2) i, engage.members_profile
 """
 
 
-async def get_profile(actor: Actor, member_id: UUID) -> MemberRecord:
+async def get_profile(actor: Actor, member_id: UUID, *, read: Read = read_alone) -> MemberRecord:
     """A member's profile by id. Raises Forbidden, NotFound."""
     require(actor, READING_ROLES, Scope.MEMBERS_READ, own=member_id)
-    [found] = await fetch_together([Fetch(PROFILES, (member_id,))])
-    member: MemberRecord | None = found.get(str(member_id))
-    if member is None:
-        raise NotFound("There is no such member.", path=["id"])
-    return member
+    return there(await read(PROFILES, member_id), "member")
 
 
 async def get_profile_by_identity(actor: Actor, ref: IdentityRef) -> MemberRecord:

@@ -9,15 +9,17 @@ from typing import Any
 from uuid import UUID
 
 from engage.base import db
-from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
+from engage.base.actor import ADMIN_ROLES, READING_ROLES, Actor, Scope, require
 from engage.base.listings import OwnedListing
 from engage.base.paging import LATEST_FIRST
+from engage.base.readings import Read, Reading, read_alone, there
 from engage.domains.purchases.types import OrderLine, PurchaseRecord, PurchaseTotals, StoredOrder
 
 
 def _purchase(value: dict[str, Any]) -> PurchaseRecord:
     return PurchaseRecord(
         id=UUID(value["id"]),
+        member_id=UUID(value["member_id"]),
         order_no=value["order_no"],
         channel=value["channel"],
         store=value["store"],
@@ -39,16 +41,15 @@ def _purchase(value: dict[str, Any]) -> PurchaseRecord:
     )
 
 
+BY_ID: Reading[PurchaseRecord | None] = Reading(
+    "SELECT p.id::text, engage.purchase_row(p) FROM purchases p WHERE p.id = ANY ($1)", _purchase, None
+)
+"""Purchases by their ids."""
+
 PURCHASES = OwnedListing(
     LATEST_FIRST,
     """
-    SELECT json_build_object(
-             'id', p.id, 'order_no', p.order_no, 'channel', p.channel, 'store', p.store, 'amount', p.amount::text,
-             'currency', p.currency, 'quantity', p.quantity, 'points', p.points, 'purchased_at', p.purchased_at,
-             'lines', (SELECT coalesce(json_agg(json_build_object(
-                                'item', l.item, 'category', l.category, 'brand', l.brand, 'quantity', l.quantity,
-                                'amount', l.amount::text) ORDER BY l.line_no), '[]')
-                         FROM purchase_lines l WHERE l.purchase_id = p.id)) AS value
+    SELECT engage.purchase_row(p) AS value
       FROM purchases p WHERE p.member_id = o.id AND (p.purchased_at, p.id) {past} ($3, $4)
      ORDER BY p.purchased_at {sort}, p.id {sort} LIMIT $2
     """,
@@ -56,6 +57,13 @@ PURCHASES = OwnedListing(
     key=lambda purchase: (purchase.purchased_at, purchase.id),
 )
 """Purchases of members, latest first."""
+
+
+async def get_purchase(actor: Actor, purchase_id: UUID, *, read: Read = read_alone) -> PurchaseRecord:
+    """One purchase, for its member and those who may look at any. Raises Forbidden, NotFound."""
+    record = await read(BY_ID, purchase_id)
+    require(actor, READING_ROLES, Scope.PURCHASES_READ, own=None if record is None else record.member_id)
+    return there(record, "purchase")
 
 
 async def load_stored(program_id: UUID, orders: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredOrder]:

@@ -60,6 +60,7 @@ class PurchaseRecord:
     """A purchase as it stands."""
 
     id: UUID
+    member_id: UUID
     order_no: str
     channel: str
     store: str | None

@@ -10,9 +10,10 @@ from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
 from engage.base.listings import Listing
 from engage.base.paging import NEWEST_FIRST, Page, Window
+from engage.base.readings import Fetch, Read, Reading, fetch_together, read_alone
 from engage.domains.webhooks.models import WebhookEndpoint
 from engage.domains.webhooks.types import DELIVER, Receiver, WebhookRecord
-from engage.outbox.targets import TargetFigures, load_figures
+from engage.outbox.targets import FIGURES, TargetFigures
 
 
 async def list_endpoints(actor: Actor, window: Window) -> Page[WebhookRecord]:
@@ -21,19 +22,25 @@ async def list_endpoints(actor: Actor, window: Window) -> Page[WebhookRecord]:
     return await _ENDPOINTS.page(window)
 
 
-async def get_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
+async def get_endpoint(actor: Actor, endpoint_id: UUID, *, read: Read = read_alone) -> WebhookRecord:
     """One endpoint. Raises Forbidden, NotFound."""
     require(actor, ADMIN_ROLES, Scope.WEBHOOKS_READ)
-    row = await WebhookEndpoint.get_or_none(id=endpoint_id)
-    if row is None:
+    found = await read(ENDPOINTS, endpoint_id)
+    if found is None:
         raise no_endpoint()
-    return record_of(row)
+    return found
+
+
+async def get_endpoint_figures(actor: Actor, endpoint_id: UUID, *, read: Read = read_alone) -> TargetFigures:
+    """How an endpoint does: failures, and what waits for it. Raises Forbidden."""
+    require(actor, ADMIN_ROLES, Scope.WEBHOOKS_READ)
+    return await read(FIGURES, endpoint_id, DELIVER)
 
 
 async def load_endpoint_figures(actor: Actor, endpoint_ids: Sequence[UUID]) -> dict[UUID, TargetFigures]:
-    """How endpoints do: failures, and what waits for them. Raises Forbidden."""
+    """The same of many. Raises Forbidden."""
     require(actor, ADMIN_ROLES, Scope.WEBHOOKS_READ)
-    found = await load_figures(DELIVER, [str(one) for one in endpoint_ids])
+    [found] = await fetch_together([Fetch(FIGURES, tuple(endpoint_ids), (DELIVER,))])
     return {one: found[str(one)] for one in endpoint_ids}
 
 
@@ -86,3 +93,13 @@ _ENDPOINTS = Listing(
     row=lambda row: record_of(WebhookEndpoint(**row)),
     key=lambda record: (record.id,),
 )
+
+# Secrets stay where they are.
+_BY_ID = """
+SELECT w.id::text, to_json(w) FROM (
+  SELECT id, url, description, events, state, disabled_at, disabled_reason, former_until, created_at, created_by
+    FROM webhook_endpoints WHERE id = ANY ($1)) w
+"""
+
+ENDPOINTS: Reading[WebhookRecord | None] = Reading(_BY_ID, lambda value: record_of(WebhookEndpoint(**value)), None)
+"""Endpoints by their ids."""

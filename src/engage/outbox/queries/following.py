@@ -14,6 +14,7 @@ async def require_follower(actor: Actor, job_id: UUID) -> None:
     Raises Forbidden, to all others with the same words whether or not there is such work.
     """
     if may(actor, ADMIN_ROLES):
+        require(actor, ADMIN_ROLES, Scope.JOBS_READ)
         return
     if await db.fetch_value("SELECT asked_by FROM job_runs WHERE id = $1", job_id) != actor.id:
         require(actor, ADMIN_ROLES, Scope.JOBS_READ)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-import orjson
-
 from engage.base import clock, db
 from engage.base.errors import NotFound
+from engage.base.readings import Fetch, Reading, fetch_together, moment_of
 from engage.outbox.kinds import Handler, Job
 from engage.outbox.registry import present
 from engage.outbox.types import JobRecord, JobState, Progress
@@ -25,17 +23,20 @@ LANES_MAX = 1_000
 """Lanes that are looked into at once: every kind, and every target of the routed ones."""
 
 _ROWS = """
+    SELECT w.id::text, to_json(w) FROM (
     SELECT o.id, o.handler, o.target, o.event_id, o.stream, o.key, o.attempts, o.created_at, o.due_at, o.leased_until,
            o.finished_at, o.dead_at, o.cancel_asked_at, o.last_error, o.payload ->> 'name' AS name,
            (o.payload ->> 'position')::bigint AS position, coalesce((o.payload ->> 'version')::int, 1) AS version,
-           CASE WHEN o.event_id IS NULL THEN o.payload -> 'data' END AS args,
+           CASE WHEN o.event_id IS NULL THEN o.payload -> 'data' END AS args, $2::timestamptz AS seen_at,
            r.id AS run_id, r.asked_by, r.steps, r.rows_done, r.rows_failed, r.rows_total, r.worked_ms, r.began_at,
            r.told_at
-      FROM unnest($1::uuid[]) WITH ORDINALITY AS wanted (id, nth)
-      JOIN outbox o ON o.id = wanted.id
-      LEFT JOIN job_runs r ON r.id = o.id
-     ORDER BY wanted.nth
+      FROM outbox o LEFT JOIN job_runs r ON r.id = o.id WHERE o.id = ANY ($1)) w
 """
+
+_MOMENTS = (
+    "created_at", "due_at", "leased_until", "finished_at", "dead_at", "cancel_asked_at", "began_at", "told_at",
+    "seen_at",
+)  # fmt: skip
 
 # The order is that of the indexes, which would else be left for a scan of all that there is.
 _IS_KNOWN = f"""
@@ -51,7 +52,8 @@ _IS_TARGET = _IS_KNOWN.replace("handler = $1", "handler = $1 AND target = $2")
 
 async def load_records(job_ids: Sequence[UUID], now: datetime) -> list[JobRecord]:
     """Those of the rows that are there, in the order given."""
-    return [_record(row, now) for row in await db.fetch(_ROWS, list(job_ids))]
+    [found] = await fetch_together([Fetch(JOBS, tuple(job_ids), (now,))])
+    return [found[str(one)] for one in job_ids if str(one) in found]
 
 
 async def find_records(job_ids: Collection[UUID]) -> dict[UUID, JobRecord]:
@@ -85,7 +87,7 @@ def lanes_of(where: str, kind: str = "") -> str:
     """  # noqa: S608 -- no value is pasted in
 
 
-def state_of(row: asyncpg.Record, now: datetime) -> JobState:
+def state_of(row: Mapping[str, Any], now: datetime) -> JobState:
     """The state that the columns of a row tell."""
     if row["finished_at"] is not None:
         return JobState.DONE if row["cancel_asked_at"] is None else JobState.CANCELLED
@@ -96,18 +98,19 @@ def state_of(row: asyncpg.Record, now: datetime) -> JobState:
     return JobState.READY if row["due_at"] <= now else JobState.WAITING
 
 
-def _record(row: asyncpg.Record, now: datetime) -> JobRecord:
-    is_event = row["event_id"] is not None
+def _record(value: dict[str, Any]) -> JobRecord:
+    moments = {name: moment_of(value[name]) for name in _MOMENTS}
+    row, is_event = value | moments, value["event_id"] is not None
     return JobRecord(
-        id=row["id"],
+        id=UUID(row["id"]),
         kind=row["handler"],
         target=row["target"],
-        state=state_of(row, now),
+        state=state_of(row, row["seen_at"]),
         stream=row["stream"],
         event=row["name"] if is_event else None,
         position=row["position"] if is_event else None,
         key=row["key"],
-        args=_args(row),
+        args=row["args"],
         attempts=row["attempts"],
         created_at=row["created_at"],
         due_at=row["due_at"],
@@ -122,11 +125,7 @@ def _record(row: asyncpg.Record, now: datetime) -> JobRecord:
     )
 
 
-def _args(row: asyncpg.Record) -> dict[str, Any] | None:
-    return None if row["args"] is None else orjson.loads(row["args"])
-
-
-def _progress(row: asyncpg.Record) -> Progress | None:
+def _progress(row: Mapping[str, Any]) -> Progress | None:
     if row["run_id"] is None:
         return None
     return Progress(
@@ -147,3 +146,7 @@ def _is_known(kind: str, version: int, *, is_event: bool) -> bool:
     return isinstance(found, Job) and (
         version == found.version or (version < found.version and found.upgrade is not None)
     )
+
+
+JOBS: Reading[JobRecord | None] = Reading(_ROWS, _record, None)
+"""Rows by their ids; argument: now, by which their state is told."""

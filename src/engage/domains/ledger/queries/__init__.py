@@ -36,6 +36,13 @@ from engage.domains.ledger.queries.lots import (
     get_lot,
     list_lots,
 )
+from engage.domains.ledger.queries.things import (
+    get_adjustment,
+    get_exchange_rate,
+    get_gift,
+    get_hold,
+    get_top_up,
+)
 from engage.domains.ledger.queries.totals import get_program_points, get_program_value
 
 __all__ = [
@@ -59,11 +66,16 @@ __all__ = [
     "find_gift_recipient",
     "find_gift_sender",
     "find_money",
+    "get_adjustment",
     "get_balance",
+    "get_exchange_rate",
+    "get_gift",
+    "get_hold",
     "get_lot",
     "get_money",
     "get_program_points",
     "get_program_value",
+    "get_top_up",
     "get_transfer",
     "list_adjustments",
     "list_exchange_rates",

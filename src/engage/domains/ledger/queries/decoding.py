@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from engage.domains.ledger.queries.records import DebtRecord, EntryRecord, LinkedTransfer, LotLink
+from engage.base.readings import moment_of
+from engage.domains.ledger.queries.records import DebtRecord, EntryRecord, LinkedTransfer, LotLink, TopUpRecord
 from engage.domains.ledger.types import (
     AccountKind,
     Balance,
@@ -31,11 +32,6 @@ def balance_of(value: dict[str, int]) -> Balance:
 def id_of(value: str | None) -> UUID | None:
     """An id, where there is one."""
     return None if value is None else UUID(value)
-
-
-def moment_of(value: str | None) -> datetime | None:
-    """A moment, where there is one."""
-    return None if value is None else datetime.fromisoformat(value)
 
 
 def transfer_of(row: list[Any]) -> TransferRecord:
@@ -115,6 +111,26 @@ def gift_of(row: list[Any]) -> GiftRecord:
         deadline=moment_of(deadline),
         created_at=datetime.fromisoformat(created_at),
         decided_at=moment_of(decided_at),
+    )
+
+
+def top_up_of(row: list[Any]) -> TopUpRecord:
+    """A top-up, from `engage.ledger_top_up_row`."""
+    top_up_id, member_id, program, money, amount, bonus, refunded, channel, store, reference, *moments = row
+    paid_at, created_at = moments
+    return TopUpRecord(
+        id=UUID(top_up_id),
+        member_id=UUID(member_id),
+        program=program,
+        money=money,
+        amount=amount,
+        bonus=bonus,
+        refunded=refunded,
+        channel=channel,
+        store=store,
+        payment_reference=reference,
+        paid_at=datetime.fromisoformat(paid_at),
+        created_at=datetime.fromisoformat(created_at),
     )
 
 

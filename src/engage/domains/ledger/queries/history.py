@@ -8,10 +8,10 @@ from uuid import UUID
 
 from engage.base import clock
 from engage.base.actor import READING_ROLES, Actor, Scope, require
-from engage.base.errors import InvalidInput, NotFound
+from engage.base.errors import InvalidInput
 from engage.base.listings import OwnedListing
 from engage.base.paging import LAST_ID, NO_ID, Order
-from engage.base.readings import Fetch, Reading, fetch_together
+from engage.base.readings import Read, Reading, read_alone, there
 from engage.domains.ledger import rules
 from engage.domains.ledger.queries.decoding import (
     balance_of,
@@ -147,11 +147,8 @@ def check_span(begin: datetime | None, end: datetime | None) -> None:
         raise InvalidInput("The end lies after the beginning.", path=["to"])
 
 
-async def get_transfer(actor: Actor, transfer_id: UUID) -> TransferRecord:
+async def get_transfer(actor: Actor, transfer_id: UUID, *, read: Read = read_alone) -> TransferRecord:
     """One transfer, for its member and those who may look at any. Raises Forbidden, NotFound."""
-    [found] = await fetch_together([Fetch(TRANSFERS, (transfer_id,))])
-    record: TransferRecord | None = found.get(str(transfer_id))
+    record = await read(TRANSFERS, transfer_id)
     require(actor, READING_ROLES, Scope.POINTS_READ, own=None if record is None else record.member_id)
-    if record is None:
-        raise NotFound("There is no such transfer.", path=["id"])
-    return record
+    return there(record, "transfer")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -16,7 +14,7 @@ from engage.base.errors import NotFound
 from engage.base.listings import Listing
 from engage.base.paging import LATEST_FIRST, NEWEST_FIRST, NEWEST_VERSION_FIRST, Page, Window
 from engage.domains.ledger.models import Adjustment, ExchangeRate
-from engage.domains.ledger.queries.decoding import gift_of, hold_of
+from engage.domains.ledger.queries.decoding import gift_of, hold_of, top_up_of
 from engage.domains.ledger.queries.records import TopUpRecord
 from engage.domains.ledger.types import (
     AdjustmentRecord,
@@ -74,23 +72,6 @@ def adjustment_record(row: Adjustment) -> AdjustmentRecord:
         decided_by=row.decided_by,
         decided_at=row.decided_at,
         transfer_id=row.transfer_id,
-    )
-
-
-def _top_up(row: Mapping[str, Any]) -> TopUpRecord:
-    return TopUpRecord(
-        id=row["id"],
-        member_id=row["member_id"],
-        program=row["program_code"],
-        money=row["money"],
-        amount=row["amount"],
-        bonus=row["bonus"],
-        refunded=row["refunded"],
-        channel=row["channel"],
-        store=row["store"],
-        payment_reference=row["payment_reference"],
-        paid_at=row["paid_at"],
-        created_at=row["created_at"],
     )
 
 
@@ -184,10 +165,10 @@ _RATES = Listing(
 _TOP_UPS = Listing(
     NEWEST_FIRST,
     """
-    SELECT u.*, engage.program_money(u.program_code) AS money, engage.ledger_reversed(u.id) AS refunded FROM top_ups u
+    SELECT engage.ledger_top_up_row(u) FROM top_ups u
      WHERE u.member_id = $3 AND u.id {past} $2 ORDER BY u.id {sort} LIMIT $1
     """,
-    row=_top_up,
+    row=lambda row: top_up_of(orjson.loads(row[0])),
     key=lambda top_up: (top_up.id,),
 )
 

@@ -8,11 +8,10 @@ from uuid import UUID
 
 from engage.base import clock
 from engage.base.actor import READING_ROLES, Actor, Scope, require
-from engage.base.errors import NotFound
 from engage.base.listings import OwnedListing
 from engage.base.paging import NEWEST_FIRST, OLDEST_FIRST, Order, Page, Window
-from engage.base.readings import Fetch, Reading, fetch_one, fetch_together
-from engage.domains.ledger.queries.decoding import link_of, lot_link_of, moment_of
+from engage.base.readings import Read, Reading, moment_of, read_alone, there
+from engage.domains.ledger.queries.decoding import link_of, lot_link_of
 from engage.domains.ledger.queries.history import NUMBER_MAX
 from engage.domains.ledger.queries.records import LotLink, LotMove, LotRecord
 from engage.domains.ledger.types import CurrencyKind, LotState, TransferKind
@@ -111,14 +110,11 @@ async def list_lots(
 ) -> Page[LotRecord]:
     """A member's lots in a program, newest first, the used up ones too. Raises Forbidden, InvalidInput."""
     require(actor, READING_ROLES, Scope.POINTS_READ, own=member_id)
-    return await _LOTS_OF_MEMBERS.page(fetch_one, member_id, window, program, currency, clock.now())
+    return await _LOTS_OF_MEMBERS.page(read_alone, member_id, window, program, currency, clock.now())
 
 
-async def get_lot(actor: Actor, lot_id: UUID) -> LotRecord:
+async def get_lot(actor: Actor, lot_id: UUID, *, read: Read = read_alone, now: datetime | None = None) -> LotRecord:
     """One lot, for its member and those who may look at any. Raises Forbidden, NotFound."""
-    [found] = await fetch_together([Fetch(LOTS, (lot_id,), (clock.now(),))])
-    record: LotRecord | None = found.get(str(lot_id))
+    record = await read(LOTS, lot_id, now or clock.now())
     require(actor, READING_ROLES, Scope.POINTS_READ, own=None if record is None else record.member_id)
-    if record is None:
-        raise NotFound("There is no such lot.", path=["id"])
-    return record
+    return there(record, "lot")

@@ -65,6 +65,12 @@ CREATE FUNCTION engage.ledger_gift_row(g gifts, p_now timestamptz) RETURNS json 
     FROM (SELECT engage.ledger_gift_over(g, p_now) AS over) s
 $$;
 
+-- Money that was paid in, and how much of it was paid back.
+CREATE FUNCTION engage.ledger_top_up_row(u top_ups) RETURNS json LANGUAGE sql STABLE AS $$
+  SELECT json_build_array(u.id, u.member_id, u.program_code, engage.program_money(u.program_code), u.amount, u.bonus,
+           engage.ledger_reversed(u.id), u.channel, u.store, u.payment_reference, u.paid_at, u.created_at)
+$$;
+
 -- What a transfer goes back to: the hold, the debt and the gift that it began, changed or ended.
 CREATE FUNCTION engage.ledger_transfer_reasons(t transfers, p_now timestamptz)
 RETURNS TABLE (hold json, debt json, gift json) LANGUAGE sql STABLE AS $$

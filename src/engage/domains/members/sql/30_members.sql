@@ -49,6 +49,11 @@ CREATE FUNCTION engage.member_frozen_at(p_member uuid) RETURNS timestamptz LANGU
   SELECT frozen_at FROM members WHERE id = p_member
 $$;
 
+-- The language of texts for a member.
+CREATE FUNCTION engage.member_locale(p_member uuid) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT locale FROM members WHERE id = p_member
+$$;
+
 -- The lock for many members as they are named: answers who each one is by now, who may have been merged away.
 CREATE FUNCTION engage.members_lock_named(p_members uuid[])
 RETURNS TABLE (named uuid, id uuid, state text, frozen_at timestamptz) LANGUAGE sql AS $$
