@@ -10,6 +10,7 @@ from uuid import UUID
 
 from strawberry.types import Info
 
+from engage.api.budget.limiter import Charge, Limiter
 from engage.api.documents import Documents
 from engage.base import clock
 from engage.base.actor import Actor
@@ -82,15 +83,19 @@ class Context:
 
     `holds_until` is when the caller's token ends. `deadline` is the moment, on the event loop's clock, at which a
     command of the operation is given up. `now` is that of all its reads which are to agree, and so can be read
-    together. `documents` are what a socket looks its operations up in.
+    together. `documents` are what a socket looks its operations up in. `address` is where the operation came from,
+    `charge` what it cost, once it is admitted.
     """
 
     caller: Actor | None
     hub: Hub
     config: Settings
+    limiter: Limiter
+    address: str
     deadline: float | None = None
     holds_until: datetime | None = None
     documents: Documents | None = None
+    charge: Charge | None = None
     request_id: str = field(default_factory=lambda: str(new_id()))
     together: Together = field(default_factory=Together)
     now: datetime = field(default_factory=clock.now)
@@ -111,7 +116,15 @@ class Context:
     def fresh(self) -> Context:
         """The same caller and request with a loader of its own."""
         return Context(
-            self.caller, self.hub, self.config, self.deadline, self.holds_until, self.documents, self.request_id
+            self.caller,
+            self.hub,
+            self.config,
+            self.limiter,
+            self.address,
+            self.deadline,
+            self.holds_until,
+            self.documents,
+            request_id=self.request_id,
         )
 
 

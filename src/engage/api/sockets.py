@@ -19,6 +19,8 @@ from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from engage.api.browsers import allowed_origins
+from engage.api.budget.limiter import Limiter, network_of
+from engage.api.budget.refusals import RateLimited
 from engage.api.context import Context
 from engage.api.documents import Documents
 from engage.api.schema import Schema
@@ -36,8 +38,9 @@ CLOSE_TRY_LATER = 1013
 class SocketContext(Context):
     """The surroundings of one socket: who it is becomes known with `connection_init`."""
 
-    def __init__(self, hub: Hub, config: Settings, documents: Documents, socket: WebSocket) -> None:
-        super().__init__(None, hub, config, documents=documents)
+    def __init__(self, hub: Hub, config: Settings, limiter: Limiter, documents: Documents, socket: WebSocket) -> None:
+        address = network_of(socket.client.host if socket.client else None)
+        super().__init__(None, hub, config, limiter, address, documents=documents)
         self.connection_params: dict[str, Any] = {}
         self.socket = socket
         self.timer: asyncio.Task[None] | None = None
@@ -71,7 +74,13 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
     websocket_adapter_class = QuietAdapter
 
     def __init__(
-        self, schema: Schema, config: Settings, hub: Callable[[], Hub], documents: Documents, bearers: Bearers
+        self,
+        schema: Schema,
+        config: Settings,
+        hub: Callable[[], Hub],
+        documents: Documents,
+        bearers: Bearers,
+        limiter: Limiter,
     ) -> None:
         super().__init__(
             schema,
@@ -85,11 +94,12 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
         self.hub = hub
         self.documents = documents
         self.bearers = bearers
+        self.limiter = limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket."""
         socket = WebSocket(scope, receive, send)
-        context = SocketContext(self.hub(), self.config, self.documents, socket)
+        context = SocketContext(self.hub(), self.config, self.limiter, self.documents, socket)
         try:
             await self.run(socket, context=context)
         finally:
@@ -100,17 +110,26 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
         """Take the token from `connection_init`: {"token": "…"} or {"Authorization": "Bearer …"}."""
         if not isinstance(context, SocketContext):
             raise TypeError("This endpoint is for websockets.")
+        try:
+            context.limiter.knock(context.address)
+            await self._recognise(context)
+            context.limiter.enter(context.caller, context.address)
+        except Unavailable as error:
+            await _close(context.socket, CLOSE_TRY_LATER, "engage cannot answer right now")
+            raise ConnectionRejectionError from error
+        except RateLimited as error:
+            await _close(context.socket, CLOSE_TRY_LATER, error.message)
+            raise ConnectionRejectionError from error
+        except Unauthenticated as error:
+            context.limiter.failed(context.address)
+            raise ConnectionRejectionError from error
+        context.close_when_expired()
+        return {}
+
+    async def _recognise(self, context: SocketContext) -> None:
         token = _token(context.connection_params)
         if token is not None:
-            try:
-                context.caller, context.holds_until = await self.bearers.read(token)
-            except Unavailable as error:
-                await _close(context.socket, CLOSE_TRY_LATER, "engage cannot answer right now")
-                raise ConnectionRejectionError from error
-            except Unauthenticated as error:
-                raise ConnectionRejectionError from error
-            context.close_when_expired()
-        return {}
+            context.caller, context.holds_until = await self.bearers.read(token)
 
     def encode_json(self, data: object) -> str:
         """A frame of text."""
