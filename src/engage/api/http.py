@@ -134,7 +134,7 @@ class GraphQLOverHTTP:
             answers = self.schema.answers(operation, asked.variables, context)
             return sse.event_stream(answers, holds_s=context.holds_s(), last=last)
         result = await self.schema.run(operation, asked.variables, context)
-        if result.get("data") is None and _is_request_error(result):
+        if result["data"] is None and _is_request_error(result):
             del result["data"]
             return 400, result
         return 200, result

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from graphql import build_schema as schema_of
+from graphql import get_operation_ast, parse
 
+from engage.api.budget.cost import price_of
 from engage.api.budget.prices import Price, at
 from engage.api.schema import Operation, Schema, build_schema
 
@@ -96,10 +99,51 @@ def test_of_several_operations_the_one_that_runs_counts() -> None:
     assert (price(document, "A"), price(document, "B")) == (1, 10)
 
 
-def test_the_largest_document_has_its_price_soon() -> None:
-    """As many fields as a document may have, fragments in fragments, each of a list in a list."""
+def test_what_is_asked_for_again_by_fragments_counts_once() -> None:
     page = "transactions(first: 100) { edges { node { lots(first: 100) { edges { node { %s } } } } } }"
     parts = [f"fragment A{n} on Member {{ {page % f'...L{n}'} }}" for n in range(8)]
     parts += [f"fragment L{n} on TransferLot {{ amount }}" for n in range(8)]
     query = "{ me { " + " ".join(f"...A{n}" for n in range(8)) + " } }" + " ".join(parts)
     assert price(query) == 1 + 1 + 100 * (1 + 1 + 100)
+
+
+ANY = schema_of("""
+    interface Node { id: ID! }
+    type Leaf implements Node { id: ID! tags: [String!]! }
+    type Tree implements Node { id: ID! leaves(first: Int, last: Int): LeafConnection! best: Leaf near: [Leaf!]! }
+    type LeafConnection { edges: [LeafEdge!]! nodes: [Leaf!]! pageInfo: PageInfo! total: Total! }
+    type LeafEdge { cursor: String! node: Leaf! }
+    type PageInfo { hasNextPage: Boolean! }
+    type Total { rows: Int! }
+    type Query { node(id: ID!): Node nodes(ids: [ID!]!): [Node]! tree: Tree! }
+""")
+LEAVES = "leaves(first: $n, last: $m) { nodes { id } pageInfo { hasNextPage } total { rows } }"
+
+
+def cost_in(query: str, **variables: Any) -> int:
+    document = parse(query)
+    operation = get_operation_ast(document)
+    assert operation is not None
+    return at(price_of(ANY, document, operation), variables)
+
+
+def test_a_list_by_ids_counts_the_ids() -> None:
+    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id ... on Tree { best { id } } ... on Leaf { tags } } }"
+    assert cost_in(query, ids=["1", "2", "3"]) == 3 * 2
+    assert cost_in(query, ids="1") == 2
+    assert cost_in(query, ids=[]) == 1
+    assert cost_in("query ($a: ID!) { nodes(ids: [$a, $a, 3]) { id } }", a="1") == 3
+    assert cost_in('{ nodes(ids: "1") { ... on Node { id } } }') == 1
+
+
+def test_a_page_may_be_asked_for_from_either_end() -> None:
+    query = f"query ($n: Int, $m: Int) {{ tree {{ {LEAVES} }} }}"
+    assert cost_in(query, n=5) == 1 + 1 + 5 + 1
+    assert cost_in(query, m=7) == 1 + 1 + 7 + 1
+    assert cost_in(query, n=5, m=None) == 1 + 1 + 5 + 1
+
+
+def test_of_an_interface_the_dearest_type_counts_with_these_variables() -> None:
+    query = f"""query ($n: Int, $m: Int) {{ node(id: 1) {{
+        ... on Tree {{ {LEAVES} }} ... on Leaf {{ id }} ... on Node {{ ... on Tree {{ near {{ id }} }} }} }} }}"""
+    assert cost_in(query, n=30) == 1 + 1 + 30 + 1 + 10

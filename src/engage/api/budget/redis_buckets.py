@@ -88,7 +88,7 @@ class CommonBuckets:
             await asyncio.sleep(self._pause_s)
             try:
                 await self._ask(_PROBE, Rate(1.0, 1.0), clock.now().timestamp(), need=0.0, more=0.0, back=0.0)
-            except (RedisError, OSError):
+            except Exception:  # noqa: BLE001, S112 -- whatever happened, try again
                 continue
             self.away = False
         logger.info("budget.redis_back")
