@@ -17,6 +17,7 @@ import orjson
 from bench.bare import bare_schema
 from bench.harness import Environment, Row, alternate, console, free_port
 from bench.load import Load, post
+from engage.api.budget.limiter import Limiter
 from engage.api.context import Context
 from engage.api.schema import Faulty, build_schema
 from engage.base import crypto
@@ -64,7 +65,7 @@ async def run(environment: Environment) -> list[Row]:
 
 
 async def _over_http(environment: Environment, config: Settings, bare: int, query: Query) -> Row:
-    token = crypto.issue_token(config, Role.ADMIN, subject="bench", valid_for=timedelta(hours=1))
+    token = crypto.issue_token(config, Role.SERVICE, subject="bench", valid_for=timedelta(hours=1))
     request = post("/graphql", token, orjson.dumps({"query": query.text}))
     answered = 0
 
@@ -97,14 +98,20 @@ def _validated(metrics_port: int) -> float:
 
 async def _in_memory(config: Settings, query: Query) -> Row:
     schema, bare = build_schema(), bare_schema()
-    token = crypto.issue_token(config, Role.ADMIN, subject="bench", valid_for=timedelta(hours=1))
+    token = crypto.issue_token(config, Role.SERVICE, subject="bench", valid_for=timedelta(hours=1))
     hub = Hub.of(Broker(config.redis_url, config.redis_prefix), config)  # belongs to a context; nobody asks it here
+    limiter = Limiter(config)
 
     async def execute() -> object:
+        grant = crypto.read_token(config, token)
+        limiter.knock("here")
+        limiter.enter(grant.actor, "here")
         operation = schema.prepare(query.text, None, introspection=query.development)
-        if isinstance(operation, Faulty) or schema.refused(None):
-            raise RuntimeError("This should be executed.")
-        return await schema.run(operation, None, Context(crypto.read_token(config, token), hub, config))
+        if isinstance(operation, Faulty):
+            raise TypeError("This should be executed.")
+        context = Context(grant, hub, config, limiter, "here")
+        await schema.admit(operation, None, context)
+        return {"data": (await schema.run(operation, None, context))["data"]}
 
     async def execute_bare() -> object:
         return {"data": (await bare.execute(query.text)).data}
@@ -113,6 +120,7 @@ async def _in_memory(config: Settings, query: Query) -> Row:
     if answers[0] != answers[1]:
         raise RuntimeError(f"Different answers: {answers}")
     found = await alternate(lambda: _rate(execute), lambda: _rate(execute_bare))
+    await limiter.close()
     return Row(f"{query.name}, in memory", "/s", *found, bar=BAR)
 
 

@@ -20,6 +20,7 @@ from starlette.routing import Route, WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from engage.api.browsers import for_browsers
+from engage.api.budget.limiter import Limiter
 from engage.api.documents import Documents, read_manifest
 from engage.api.http import GraphQLOverHTTP
 from engage.api.schema import Schema, build_schema
@@ -49,6 +50,7 @@ class Gateway:
         self.gate = Gate(config)
         self.schema = build_schema()
         self.documents = Documents(config, _trusted(config, self.schema))
+        self.limiter = Limiter(config)
         self._hub: Hub | None = None
 
     def hub(self) -> Hub:
@@ -74,6 +76,7 @@ class Gateway:
             finally:
                 await self._hub.close("This server is restarting; connect again and resume.")
                 await self.documents.close()
+                await self.limiter.close()
                 await self.gate.close()
                 await broker.stop()
 
@@ -82,10 +85,11 @@ class Gateway:
         return PlainTextResponse("ok\n")
 
     async def readyz(self, _request: Request) -> Response:
-        """Ready: the database answers and has this version's schema, and Redis answers."""
+        """Ready: the database answers and has this version's schema; and how Redis and the limits are."""
         database, redis = await asyncio.gather(self._database_state(), self._redis_state())
         ready = database == "ok"
-        state = {"ready": ready, "database": database, "redis": redis}
+        limits = "local" if self.limiter.common.away or redis != "ok" else "common"
+        state = {"ready": ready, "database": database, "redis": redis, "limits": limits}
         return Response(orjson.dumps(state), 200 if ready else 503, media_type="application/json")
 
     async def _database_state(self) -> str:
@@ -126,7 +130,8 @@ def create_app(config: Settings) -> Starlette:
     Raises ValueError with what to do when the signing secret is missing or short, or a trusted document will not do.
     """
     gateway = Gateway(config)
-    over_http = GraphQLOverHTTP(gateway.schema, config, gateway.hub, gateway.documents, gateway.gate)
+    shared = (gateway.schema, config, gateway.hub, gateway.documents, gateway.gate, gateway.limiter)
+    over_http = GraphQLOverHTTP(*shared)
 
     async def respond(request: Request) -> Response:
         response = await over_http.respond(request)
@@ -136,10 +141,7 @@ def create_app(config: Settings) -> Starlette:
     return Starlette(
         routes=[
             Route("/graphql", respond, methods=["GET", "POST"]),
-            WebSocketRoute(
-                "/graphql",
-                GraphQLOverWebSocket(gateway.schema, config, gateway.hub, gateway.documents, gateway.gate),
-            ),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(*shared)),
             Route("/graphql/ide/{digest}/{name}", over_http.ide.file),
             Route("/healthz", gateway.healthz),
             Route("/readyz", gateway.readyz),

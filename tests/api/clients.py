@@ -49,6 +49,12 @@ class Answer:
         return cast("str", self.error["extensions"]["code"])
 
 
+def without_cost(body: Json) -> Json:
+    """All of an answer but what it cost and how the budget stands, which any two requests differ in."""
+    assert body["extensions"].keys() == {"cost"}
+    return {name: value for name, value in body.items() if name != "extensions"}
+
+
 class HttpClient:
     """Posts operations to a gateway. `raw` is for requests that no GraphQL client would send."""
 

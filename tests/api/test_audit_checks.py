@@ -118,7 +118,8 @@ async def test_nothing_is_traced(http: HttpClient, people: People) -> None:
         "Apollo-Query-Plan-Experimental": "1",
     }
     answer = await http.raw.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
-    assert answer.json() == {"data": {"__typename": "Query"}}
+    assert answer.json()["data"] == {"__typename": "Query"}
+    assert set(answer.json()["extensions"]) == {"cost"}
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ async def test_a_fault_of_the_document_is_a_request_error(http: HttpClient, peop
     older = await post(http, params, token=people.admin, Accept=JSON)
     assert older.status_code == 200
     assert older.headers["content-type"] == JSON
-    assert older.json() == answer.json()
+    assert older.json()["errors"] == answer.json()["errors"]
 
 
 BAD_REQUESTS: dict[str, tuple[object, int]] = {
@@ -169,7 +169,7 @@ async def test_a_query_comes_by_get_too(http: HttpClient, people: People) -> Non
     }
     answer = await http.raw.get("/graphql", params=params, headers=headers)
     assert answer.status_code == 200
-    assert answer.json() == {"data": {"programTotals": {"members": 0}}}
+    assert answer.json()["data"] == {"programTotals": {"members": 0}}
     assert (await http.raw.get("/graphql", params={**params, "variables": "{"}, headers=headers)).status_code == 400
     assert (await http.raw.get("/graphql", params={**params, "extensions": "[]"}, headers=headers)).status_code == 400
     assert (await http.raw.get("/graphql", headers=headers)).status_code == 400

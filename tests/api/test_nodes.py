@@ -334,8 +334,9 @@ DOCUMENTS = [
 ]
 
 
-def granted(actor: Actor | None) -> Grant | None:
-    return None if actor is None else Grant(actor, clock.now(), clock.now(), None, ())
+def surroundings(gateway: Gateway, actor: Actor | None) -> Context:
+    grant = None if actor is None else Grant(actor, clock.now(), clock.now(), None, ())
+    return Context(grant, gateway.hub, gateway.config, gateway.sockets.limiter, "here", request_id="one")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -348,7 +349,7 @@ async def test_compiled_or_not_they_answer_alike(gateway: Gateway, scene: Scene,
     given = {name: value for name, value in asked.items() if f"${name}:" in document}
     for caller in (Actor("admin-1", Role.ADMIN), Actor("m", Role.MEMBER, scene.member.id), None):
         answers = [
-            await SCHEMA.run(one, given, Context(granted(caller), gateway.hub, gateway.config, request_id="one"))
+            await SCHEMA.run(one, given, surroundings(gateway, caller))
             for one in (operation, replace(operation, compiled=None))
         ]
         for answer in answers:

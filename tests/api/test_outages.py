@@ -238,7 +238,12 @@ async def test_health_of_a_database_that_is_not_migrated(servers: Servers, confi
         ):
             answer = await http.raw.get("/readyz")
             assert answer.status_code == 503
-            assert answer.json() == {"ready": False, "database": "run engage db migrate", "redis": "ok"}
+            assert answer.json() == {
+                "ready": False,
+                "database": "run engage db migrate",
+                "redis": "ok",
+                "limits": "common",
+            }
             assert (await http.raw.get("/healthz")).status_code == 200
     finally:
         await drop_database(servers, url)

@@ -12,8 +12,10 @@ import pytest
 
 import engage
 from engage.api import ledger_problems
+from engage.api.budget.refusals import BudgetExhausted, CostTooHigh, RateLimited, TooMany
 from engage.api.documents import DocumentNotTrusted, PersistedQueryMismatch, PersistedQueryNotFound
 from engage.api.errors import PROBLEMS, ProblemCode
+from engage.api.limits import ListTooLong
 from engage.base import db
 from engage.base.actor import SYSTEM
 from engage.base.errors import Refusal, Unauthenticated
@@ -183,8 +185,10 @@ POINTS_OR_VALUE = {"captureHold", "releaseHold", "reverseTransfer"}
 """Whose figures are money, or may be."""
 
 OF_DOCUMENTS = {PersistedQueryNotFound, PersistedQueryMismatch, DocumentNotTrusted}
-NOT_OF_COMMANDS = {Unauthenticated, TooManySubscribers, SubscriptionEnded, TooSlow, GoingAway, *OF_DOCUMENTS}
-"""Who calls is not known, or the document; or it is a subscription that was refused or ended."""
+OF_LIMITS = {ListTooLong, CostTooHigh, TooMany, BudgetExhausted, RateLimited}
+OF_SUBSCRIPTIONS = {TooManySubscribers, SubscriptionEnded, TooSlow, GoingAway}
+NOT_OF_COMMANDS = {Unauthenticated, *OF_SUBSCRIPTIONS, *OF_DOCUMENTS, *OF_LIMITS}
+"""Who calls is not known, or the document; a limit refused it; or it is a subscription that was refused or ended."""
 
 
 def test_every_refusal_of_a_command_has_its_problem() -> None:

@@ -16,8 +16,8 @@ from tests.api.clients import HttpClient, Json, socket
 from tests.api.conftest import People
 from tests.api.gateway import Gateway
 from tests.api.ledger_inputs import make_ready
+from tests.api.operations import OTHER, OWN, TABLE, WATCHED, Scene, make_scene, put_all, refusal
 from tests.api.tables import everything
-from tests.api.test_roles import OTHER, OWN, TABLE, WATCHED, Scene, make_scene, put_all, refusal
 
 SCHEMA = build_schema()._schema
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from strawberry.types import Info
 
+from engage.api.budget.limiter import Charge, Limiter
 from engage.base import clock
 from engage.base.actor import Actor, Scope, require_scope
 from engage.base.errors import Unauthenticated
@@ -80,14 +81,18 @@ async def _read(wanted: dict[Call, dict[UUID, asyncio.Future[Any]]]) -> None:
 class Context:
     """One operation's surroundings. A socket makes a fresh one for each operation and for each event.
 
-    `grant` is what the caller came with. `deadline` is the moment, on the event loop's clock, at which a command of
-    the operation is given up. `now` is that of all its reads which are to agree, and so can be read together.
+    `grant` is what the caller came with, `address` where from. `deadline` is the moment, on the event loop's clock,
+    at which a command of the operation is given up. `charge` is what it cost, once it is admitted. `now` is that of
+    all its reads which are to agree, and so can be read together.
     """
 
     grant: Grant | None
     hub: Hub
     config: Settings
+    limiter: Limiter
+    address: str
     deadline: float | None = None
+    charge: Charge | None = None
     request_id: str = field(default_factory=lambda: str(new_id()))
     together: Together = field(default_factory=Together)
     now: datetime = field(default_factory=clock.now)
@@ -106,7 +111,15 @@ class Context:
 
     def fresh(self) -> Context:
         """The same caller and request with a loader of its own."""
-        return Context(self.grant, self.hub, self.config, self.deadline, self.request_id)
+        return Context(
+            self.grant,
+            self.hub,
+            self.config,
+            self.limiter,
+            self.address,
+            self.deadline,
+            request_id=self.request_id,
+        )
 
 
 def loading(info: Info, scope: Scope) -> Read:

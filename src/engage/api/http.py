@@ -15,6 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from engage.api import sse
+from engage.api.budget.limiter import Limiter, network_of
+from engage.api.budget.refusals import TooMany
 from engage.api.context import Context
 from engage.api.documents import Documents
 from engage.api.errors import formatted
@@ -35,9 +37,16 @@ class GraphQLOverHTTP:
     """The endpoint. `hub` is asked for at each request, since it lives as long as the lifespan."""
 
     def __init__(
-        self, schema: Schema, config: Settings, hub: Callable[[], Hub], documents: Documents, gate: Gate
+        self,
+        schema: Schema,
+        config: Settings,
+        hub: Callable[[], Hub],
+        documents: Documents,
+        gate: Gate,
+        limiter: Limiter,
     ) -> None:
         self.schema = schema
+        self.limiter = limiter
         self.gate = gate
         self.documents = documents
         self.config = config
@@ -66,24 +75,37 @@ class GraphQLOverHTTP:
         except Unauthenticated as error:
             status, body, headers = 401, _errors(error.message, error.code), {"WWW-Authenticate": "Bearer"}
         except Unavailable as error:
-            status, body = 503, {"errors": [formatted(GraphQLError("", original_error=error), str(new_id()))]}
+            status, body = 503, _told(error)
+        except TooMany as error:
+            status, body, headers = 429, _told(error), {"Retry-After": str(error.retry_after)}
         except Refusal as error:
-            status, body = 200 if plain else 400, _errors(error.message, error.code)
+            status, body = 200 if plain else 400, _told(error)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001 -- a fault of ours, which is logged whole and told masked
-            unknown = GraphQLError("", original_error=error)
-            status, body = 500, {"errors": [formatted(unknown, str(new_id()))]}
+            status, body = 500, _told(error)
         return Response(orjson.dumps(body), status, headers, media_type="application/json" if plain else MEDIA_TYPE)
 
     async def _context(self, request: Request) -> Context:
-        header = request.headers.get("authorization")
+        """Who asks from where, counted before anything else of the request is read."""
+        address = network_of(request.client.host if request.client else None)
+        self.limiter.knock(address)
+        try:
+            grant = await self._grant(request.headers.get("authorization"))
+        except Unauthenticated:
+            self.limiter.failed(address)
+            raise
+        context = Context(grant, self.hub(), self.config, self.limiter, address)
+        self.limiter.enter(context.caller, address)
+        return context
+
+    async def _grant(self, header: str | None) -> Grant | None:
         if header is None:
-            return Context(None, self.hub(), self.config)
+            return None
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("Send the header Authorization: Bearer <token>.")
-        return Context(await self.gate.admit(token.strip()), self.hub(), self.config)
+        return await self.gate.admit(token.strip())
 
     async def _respond(self, request: Request, accepts: str) -> tuple[int, dict[str, Any]] | StreamingResponse:
         """Status and body of an answer, or the stream of all answers where that was asked for."""
@@ -102,14 +124,14 @@ class GraphQLOverHTTP:
             )
         if operation.kind is OperationType.MUTATION and request.method in READING:
             raise BadRequestError("Mutations come by POST.", "METHOD_NOT_ALLOWED", 405, {"Allow": "POST"})
-        if errors := self.schema.refused(asked.variables):
-            return 400, {"errors": [formatted(error, context.request_id) for error in errors]}
+        await self.schema.admit(operation, asked.variables, context)
         if streamed:
             answers = self.schema.answers(operation, asked.variables, context)
             return sse.event_stream(answers, self._over(context.grant))
         result = await self.schema.run(operation, asked.variables, context)
         if result["data"] is None and _is_request_error(result):
-            return 400, {"errors": result["errors"]}
+            del result["data"]
+            return 400, result
         return 200, result
 
     def _over(self, grant: Grant | None) -> Callable[[], Awaitable[dict[str, Any]]] | None:
@@ -126,6 +148,10 @@ class GraphQLOverHTTP:
 def _is_request_error(result: dict[str, Any]) -> bool:
     """Whether execution never began: variables that do not fit have no path."""
     return all("path" not in error and error["extensions"]["code"] == "BAD_REQUEST" for error in result["errors"])
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    return {"errors": [formatted(GraphQLError("", original_error=error), str(new_id()))]}
 
 
 def _errors(message: str, code: str) -> dict[str, Any]:

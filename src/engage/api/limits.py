@@ -20,6 +20,8 @@ from graphql import (
     SelectionSetNode,
 )
 
+from engage.base.errors import Refusal
+
 TOKENS_MAX: Final = 1_000
 LIST_MAX: Final = 1_000
 """Items of a list in the variables. Commands take fewer, but for bulk ones; in a document tokens limit them."""
@@ -83,21 +85,26 @@ def too_many_tokens() -> GraphQLError:
     return _error("TOO_MANY_TOKENS", TOKENS_MAX, f"A document has at most {TOKENS_MAX} tokens.")
 
 
-def long_list(variables: dict[str, Any] | None) -> GraphQLError | None:
-    """The error of a list in the variables that is too long, with its path."""
+class ListTooLong(Refusal):
+    """A list in the variables has more items than any command takes."""
+
+    code = "LIST_TOO_LONG"
+
+
+def check_lists(variables: dict[str, Any] | None) -> None:
+    """Look through the variables before they are coerced. Raises ListTooLong with the list's path."""
     waiting: list[tuple[tuple[str, ...], Any]] = [((), variables)]
     while waiting:
         path, value = waiting.pop()
         if isinstance(value, list) and len(value) > LIST_MAX:
             told = f"A list in the variables has at most {LIST_MAX:,} items."
-            return _error("LIST_TOO_LONG", LIST_MAX, told, path=list(path))
+            raise ListTooLong(told, path=list(path), limit=LIST_MAX)
         inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         waiting += [((*path, str(name)), one) for name, one in inner if isinstance(one, dict | list)]
-    return None
 
 
-def _error(code: str, most: int, message: str, **more: object) -> GraphQLError:
-    return GraphQLError(message, extensions={"code": code, "limit": most} | more)
+def _error(code: str, most: int, message: str) -> GraphQLError:
+    return GraphQLError(message, extensions={"code": code, "limit": most})
 
 
 class _Measuring:

@@ -36,6 +36,8 @@ from strawberry.types.execution import PreExecutionError
 from engage.api import limits
 from engage.api.access import AccessQuery
 from engage.api.access_commands import AccessMutation
+from engage.api.budget.cost import price_of
+from engage.api.budget.prices import Price, at
 from engage.api.bulk_points import BulkPointsMutation, BulkPointsQuery
 from engage.api.compiler import CompiledOperation, compile_event, compile_operation
 from engage.api.context import Context
@@ -55,12 +57,13 @@ from engage.api.notifications import NotificationsMutation
 from engage.api.policies import PoliciesQuery
 from engage.api.policy_commands import PoliciesMutation
 from engage.api.programs import ProgramsMutation, ProgramsQuery
+from engage.api.rate_limit import RateLimitQuery
 from engage.api.scalars import SCALARS
 from engage.api.statements import StatementsQuery
 from engage.api.value import ValueQuery
 from engage.api.webhook_commands import WebhooksMutation
 from engage.api.webhooks import WebhooksQuery
-from engage.base.errors import OutcomeUnknown
+from engage.base.errors import OutcomeUnknown, Refusal
 from engage.base.metrics import REGISTRY
 
 DOCUMENTS_KEPT = 500
@@ -96,6 +99,7 @@ class Operation:
     name: str | None
     closed: bool
     compiled: CompiledOperation | None
+    price: Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Schema(strawberry.Schema):
             raise _FaultyError([GraphQLError("Name one of the document's operations in operationName.")])
         compiler = compile_event if node.operation is OperationType.SUBSCRIPTION else compile_operation
         compiled = compiler(self._schema, document, name, hide_suggestions=closed)
-        return Operation(document, node.operation, name, closed, compiled)
+        return Operation(document, node.operation, name, closed, compiled, price_of(self._schema, document, node))
 
     def _validated(self, query: str, *, closed: bool) -> DocumentNode:
         VALIDATED.inc()
@@ -159,10 +163,14 @@ class Schema(strawberry.Schema):
             return error.errors
         return []
 
-    def refused(self, variables: dict[str, Any] | None) -> list[GraphQLError]:
-        """Why an operation is not begun with these variables; empty where it is."""
-        error = limits.long_list(variables)
-        return [] if error is None else [error]
+    async def admit(self, operation: Operation, variables: dict[str, Any] | None, context: Context) -> None:
+        """Let an operation begin with these variables, and have its caller pay for it.
+
+        Raises ListTooLong, CostTooHigh, BudgetExhausted; then nothing of it was executed.
+        """
+        limits.check_lists(variables)
+        cost = at(operation.price, variables or {})
+        context.charge = await context.limiter.charge(context.caller, context.address, cost)
 
     async def answers(
         self, operation: Operation, variables: dict[str, Any] | None, context: Context
@@ -219,6 +227,7 @@ class Schema(strawberry.Schema):
         try:
             async for event in source:
                 yield answer(await self._execute(operation, event, variables, context.fresh()), context)
+                context.charge = None  # told with the first event: it is the start that costs
         except Exception as error:  # noqa: BLE001 -- whatever ends the source is told to the client, masked
             yield answer(CoreResult(None, [_located(error)]), context)
         finally:
@@ -258,14 +267,27 @@ class Schema(strawberry.Schema):
     async def _answers(
         self, query: str, variables: dict[str, Any] | None, context: Context, name: str | None
     ) -> AsyncGenerator[ExecutionResult, None]:
-        operation = self.prepare(query, name, introspection=context.config.development)
-        errors = operation.errors if isinstance(operation, Faulty) else self.refused(variables)
-        if errors or isinstance(operation, Faulty):
-            shown: list[GraphQLError] = [_ShownError(formatted(error, context.request_id)) for error in errors]
+        operation = await self._admitted(query, variables, context, name)
+        if isinstance(operation, Faulty):
+            shown: list[GraphQLError] = [
+                _ShownError(formatted(error, context.request_id)) for error in operation.errors
+            ]
             yield PreExecutionError(data=None, errors=shown)
             return
         async for one in self.answers(operation, variables, context):
             yield _library_result(one)
+
+    async def _admitted(
+        self, query: str, variables: dict[str, Any] | None, context: Context, name: str | None
+    ) -> Operation | Faulty:
+        """The operation of a message, where it may run here and now."""
+        operation = self.prepare(query, name, introspection=context.config.development)
+        try:
+            if isinstance(operation, Operation):
+                await self.admit(operation, variables, context)
+        except Refusal as error:
+            return Faulty([_located(error)])
+        return operation
 
 
 def _located(error: Exception) -> GraphQLError:
@@ -277,6 +299,8 @@ def answer(result: CoreResult, context: Context) -> Formatted:
     shown: Formatted = {"data": result.data}
     if result.errors:
         shown["errors"] = [formatted(error, context.request_id) for error in result.errors]
+    if context.charge is not None:
+        shown["extensions"] = {"cost": context.charge.shown()}
     return shown
 
 
@@ -294,7 +318,7 @@ class _ShownError(GraphQLError):
 
 def _library_result(shown: Formatted) -> ExecutionResult:
     errors: list[GraphQLError] = [_ShownError(one) for one in shown.get("errors", [])]
-    return ExecutionResult(data=shown["data"], errors=errors or None)
+    return ExecutionResult(data=shown["data"], errors=errors or None, extensions=shown.get("extensions"))
 
 
 def _root(name: str, description: str, *parts: type) -> type:
@@ -320,6 +344,7 @@ Query = _root(
     JobsQuery,
     WebhooksQuery,
     AccessQuery,
+    RateLimitQuery,
 )
 Mutation = _root(
     "Mutation",

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
+from graphql import GraphQLError
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
@@ -22,8 +23,11 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, PingMessage, SubscribeMessage
 
 from engage.api.browsers import allowed_origins
+from engage.api.budget.limiter import Limiter, network_of
+from engage.api.budget.refusals import RateLimited
 from engage.api.context import Context
 from engage.api.documents import Documents
+from engage.api.errors import formatted
 from engage.api.requests import Asked, BadRequestError, checked
 from engage.api.schema import Faulty, Schema
 from engage.base.errors import Refusal, Unauthenticated, Unavailable
@@ -46,8 +50,9 @@ CLOSE_FLOOD = 1008
 class SocketContext(Context):
     """The surroundings of one socket: who it is becomes known with `connection_init`."""
 
-    def __init__(self, hub: Hub, config: Settings, socket: WebSocket) -> None:
-        super().__init__(None, hub, config)
+    def __init__(self, hub: Hub, config: Settings, limiter: Limiter, socket: WebSocket) -> None:
+        address = network_of(socket.client.host if socket.client else None)
+        super().__init__(None, hub, config, limiter, address)
         self.connection_params: dict[str, Any] = {}
         self.socket = socket
         self.ending: asyncio.Task[None] | None = None
@@ -111,12 +116,18 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def _renew(self, token: str) -> bool:
         """Whether it is good, and says the same of the caller as the one before; if not, the socket is closed."""
+        limiter, address = self.view.limiter, self.context.address
         try:
+            limiter.knock(address)
             grant = await self.view.gate.admit(token)
         except Unavailable:
             await self.websocket.close(CLOSE_TRY_LATER, "engage cannot answer right now")
             return False
+        except RateLimited as error:
+            await self.websocket.close(CLOSE_TRY_LATER, error.message)
+            return False
         except Unauthenticated:
+            limiter.failed(address)
             await self.websocket.close(CLOSE_NOT_ACCEPTED, "Forbidden")
             return False
         if grant.actor != self.context.caller:
@@ -130,12 +141,19 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
         payload: dict[str, Any] = dict(message["payload"])
         if self.connection_acknowledged:
             try:
+                self.context.limiter.enter(self.context.caller, self.context.address)
                 payload["query"] = await self._document(checked(payload))
-            except (BadRequestError, Refusal) as error:
-                shown = {"message": error.message, "extensions": {"code": error.code}}
-                await self.websocket.send_json({"id": message["id"], "type": "error", "payload": [shown]})
+            except BadRequestError as error:
+                await self._refuse(message, GraphQLError(error.message, extensions={"code": error.code}))
+                return
+            except Refusal as error:
+                await self._refuse(message, GraphQLError("", original_error=error))
                 return
         await super().handle_subscribe({**message, "payload": payload})  # type: ignore[typeddict-item]
+
+    async def _refuse(self, message: SubscribeMessage, error: GraphQLError) -> None:
+        shown = formatted(error, self.context.request_id)
+        await self.websocket.send_json({"id": message["id"], "type": "error", "payload": [shown]})
 
     async def _document(self, asked: Asked) -> str:
         documents = self.view.documents
@@ -154,7 +172,13 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
     graphql_transport_ws_handler_class = Handler
 
     def __init__(
-        self, schema: Schema, config: Settings, hub: Callable[[], Hub], documents: Documents, gate: Gate
+        self,
+        schema: Schema,
+        config: Settings,
+        hub: Callable[[], Hub],
+        documents: Documents,
+        gate: Gate,
+        limiter: Limiter,
     ) -> None:
         super().__init__(
             schema,
@@ -168,11 +192,12 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
         self.hub = hub
         self.documents = documents
         self.gate = gate
+        self.limiter = limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket."""
         socket = WebSocket(scope, receive, send)
-        context = SocketContext(self.hub(), self.config, socket)
+        context = SocketContext(self.hub(), self.config, self.limiter, socket)
         try:
             await self.run(socket, context=context)
         finally:
@@ -182,17 +207,25 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
         """Take the token from `connection_init`: {"token": "…"} or {"Authorization": "Bearer …"}."""
         if not isinstance(context, SocketContext):
             raise TypeError("This endpoint is for websockets.")
+        try:
+            context.limiter.knock(context.address)
+            await self._recognise(context)
+            context.limiter.enter(context.caller, context.address)
+        except Unavailable as error:
+            await _close(context.socket, CLOSE_TRY_LATER, "engage cannot answer right now")
+            raise ConnectionRejectionError from error
+        except RateLimited as error:
+            await _close(context.socket, CLOSE_TRY_LATER, error.message)
+            raise ConnectionRejectionError from error
+        except Unauthenticated as error:
+            context.limiter.failed(context.address)
+            raise ConnectionRejectionError from error
+        return {}
+
+    async def _recognise(self, context: SocketContext) -> None:
         token = _token(context.connection_params)
         if token is not None:
-            try:
-                grant = await self.gate.admit(token)
-            except Unavailable as error:
-                await _close(context.socket, CLOSE_TRY_LATER, "engage cannot answer right now")
-                raise ConnectionRejectionError from error
-            except Unauthenticated as error:
-                raise ConnectionRejectionError from error
-            context.hold(grant, self.gate)
-        return {}
+            context.hold(await self.gate.admit(token), self.gate)
 
     def encode_json(self, data: object) -> str:
         """A frame of text."""

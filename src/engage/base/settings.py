@@ -80,6 +80,30 @@ class Settings(BaseSettings):
         description="Addresses or networks of the proxies before the gateway, with commas between: 10.0.0.0/8. From"
         " these alone X-Forwarded-For and X-Forwarded-Proto are believed.",
     )
+    operation_cost_max: int = Field(
+        default=10_000, ge=1, description="One GraphQL operation may cost this at most, whoever calls."
+    )
+    budget_size: int = Field(default=10_000, ge=1, description="So much cost a caller can run up at once.")
+    budget_restore_per_s: int = Field(default=500, ge=1, description="So much of it comes back each second.")
+    service_budget_size: int = Field(default=500_000, ge=1, description="ENGAGE_BUDGET_SIZE of each service.")
+    service_budget_restore_per_s: int = Field(
+        default=50_000, ge=1, description="ENGAGE_BUDGET_RESTORE_PER_S of each service."
+    )
+    requests_per_minute: int = Field(
+        default=6_000, ge=1, description="Requests of one caller at one gateway; messages on sockets are some, too."
+    )
+    service_requests_per_minute: int = Field(
+        default=600_000, ge=1, description="ENGAGE_REQUESTS_PER_MINUTE of each service."
+    )
+    address_requests_per_minute: int = Field(
+        default=12_000, ge=1, description="Requests from one address at one gateway, those of services apart."
+    )
+    failed_tokens_per_minute: int = Field(
+        default=600,
+        ge=1,
+        description="Requests from one address with a token that is not accepted; beyond it none of that address is"
+        " looked at.",
+    )
     trusted_documents: str = Field(
         default="",
         description="File of documents that apps may send by their id: a JSON object of ids and documents, or an"
