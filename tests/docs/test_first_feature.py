@@ -65,7 +65,7 @@ def test_the_tutorial_works(copy: Path, servers: Servers) -> None:
         capture_output=True,
         check=True,
     )
-    assert written.stdout == "0012_nickname.sql\n"
+    assert written.stdout == "0013_nickname.sql\n"
 
     [tests] = [
         line.split('"')[1].split()

@@ -15,6 +15,7 @@ from engage.base import clock
 from engage.base.actor import Actor
 from engage.base.errors import Unauthenticated
 from engage.base.ids import new_id
+from engage.base.origin import Origin, Via
 from engage.base.readings import Fetch, Reading, fetch_together
 from engage.base.settings import Settings
 from engage.realtime.hub import Hub
@@ -82,7 +83,8 @@ class Context:
 
     `holds_until` is when the caller's token ends. `deadline` is the moment, on the event loop's clock, at which a
     command of the operation is given up. `now` is that of all its reads which are to agree, and so can be read
-    together. `documents` are what a socket looks its operations up in.
+    together. `documents` are what a socket looks its operations up in. `via`, `address` and `credential` say where
+    the operation comes from (`engage.base.origin`).
     """
 
     caller: Actor | None
@@ -94,6 +96,9 @@ class Context:
     request_id: str = field(default_factory=lambda: str(new_id()))
     together: Together = field(default_factory=Together)
     now: datetime = field(default_factory=clock.now)
+    via: Via = Via.HTTP
+    address: str | None = None
+    credential: str | None = None
 
     @property
     def actor(self) -> Actor:
@@ -101,6 +106,11 @@ class Context:
         if self.caller is None:
             raise Unauthenticated("This takes a token: send the header Authorization: Bearer <token>.")
         return self.caller
+
+    @property
+    def origin(self) -> Origin:
+        """Where the operation comes from."""
+        return Origin(self.via, self.request_id, self.address, self.credential)
 
     def holds_s(self) -> float | None:
         """For how many seconds the caller's token is still accepted; None without one."""
@@ -111,7 +121,16 @@ class Context:
     def fresh(self) -> Context:
         """The same caller and request with a loader of its own."""
         return Context(
-            self.caller, self.hub, self.config, self.deadline, self.holds_until, self.documents, self.request_id
+            self.caller,
+            self.hub,
+            self.config,
+            self.deadline,
+            self.holds_until,
+            self.documents,
+            self.request_id,
+            via=self.via,
+            address=self.address,
+            credential=self.credential,
         )
 
 

@@ -25,6 +25,7 @@ from engage.base import crypto
 from engage.base.bearers import Bearers
 from engage.base.errors import Refusal, Unauthenticated, Unavailable
 from engage.base.ids import new_id
+from engage.base.origin import Via, address_of
 from engage.base.settings import Settings
 from engage.realtime.hub import Hub
 
@@ -81,13 +82,14 @@ class GraphQLOverHTTP:
 
     async def _context(self, request: Request) -> Context:
         header = request.headers.get("authorization")
+        address = address_of(request.client and request.client.host)
         if header is None:
-            return Context(None, self.hub(), self.config)
+            return Context(None, self.hub(), self.config, address=address)
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("Send the header Authorization: Bearer <token>.")
         actor, holds_until = await self.bearers.read(token.strip())
-        return Context(actor, self.hub(), self.config, holds_until=holds_until)
+        return Context(actor, self.hub(), self.config, holds_until=holds_until, address=address)
 
     async def _respond(self, request: Request, accepts: str) -> tuple[int, dict[str, Any]] | StreamingResponse:
         """Status and body of an answer, or the stream of all answers where that was asked for."""
@@ -109,6 +111,7 @@ class GraphQLOverHTTP:
         if errors := self.schema.refused(asked.variables):
             return 400, {"errors": [formatted(error, context.request_id) for error in errors]}
         if streamed:
+            context.via = Via.SSE
             last = _errors(crypto.EXPIRED, Unauthenticated.code)
             answers = self.schema.answers(operation, asked.variables, context)
             return sse.event_stream(answers, holds_s=context.holds_s(), last=last)

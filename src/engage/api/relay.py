@@ -31,14 +31,20 @@ def global_id(kind: str, local: UUID) -> strawberry.ID:
 
 def local_id(kind: str, given: strawberry.ID, *, path: list[str]) -> UUID:
     """The id inside a global one. Raises InvalidInput for an id that is malformed or of another type."""
+    name, found = parts_of_id(given) or ("", None)
+    if found is None or name != kind:
+        raise InvalidInput(f"This is not the id of a {kind}.", path=path)
+    return found
+
+
+def parts_of_id(given: str) -> tuple[str, UUID] | None:
+    """Type and local id of a global one; None for what is none."""
     try:
         name, _, local = base64.b64decode(given + "=" * (-len(given) % 4), b"-_").partition(b":")
-        found = UUID(bytes=local)
-        if name == kind.encode() and global_id(kind, found) == given:
-            return found
+        kind, found = name.decode("ascii"), UUID(bytes=local)
     except (ValueError, binascii.Error):
-        pass
-    raise InvalidInput(f"This is not the id of a {kind}.", path=path)
+        return None
+    return (kind, found) if global_id(kind, found) == given else None
 
 
 def keyset(begins: Callable[[str | None], Key], after: str | None) -> Key:

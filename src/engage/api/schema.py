@@ -59,6 +59,7 @@ from engage.api.webhook_commands import WebhooksMutation
 from engage.api.webhooks import WebhooksQuery
 from engage.base.errors import OutcomeUnknown, Refusal
 from engage.base.metrics import REGISTRY
+from engage.base.origin import coming
 
 DOCUMENTS_KEPT = 500
 """Documents whose parsed, validated and compiled form is kept; those of apps are a few dozen."""
@@ -181,7 +182,8 @@ class Schema(strawberry.Schema):
         context.deadline = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout(seconds + AFTER_COMMAND_S * (operation.kind is OperationType.MUTATION)):
-                result = await self._execute(operation, None, variables, context)
+                with coming(context.origin):
+                    result = await self._execute(operation, None, variables, context)
         except TimeoutError as error:
             cause: Exception = error
             if operation.kind is OperationType.MUTATION:

@@ -24,6 +24,7 @@ from engage.api.documents import Documents
 from engage.api.schema import Schema
 from engage.base.bearers import Bearers
 from engage.base.errors import Unauthenticated, Unavailable
+from engage.base.origin import Via, address_of
 from engage.base.settings import Settings
 from engage.realtime.hub import Hub
 
@@ -37,7 +38,8 @@ class SocketContext(Context):
     """The surroundings of one socket: who it is becomes known with `connection_init`."""
 
     def __init__(self, hub: Hub, config: Settings, documents: Documents, socket: WebSocket) -> None:
-        super().__init__(None, hub, config, documents=documents)
+        address = address_of(socket.client and socket.client.host)
+        super().__init__(None, hub, config, documents=documents, via=Via.WEBSOCKET, address=address)
         self.connection_params: dict[str, Any] = {}
         self.socket = socket
         self.timer: asyncio.Task[None] | None = None

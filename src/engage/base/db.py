@@ -24,6 +24,9 @@ from asyncpg.connection import Connection
 from tortoise.backends.asyncpg.client import TransactionWrapper
 from tortoise.connection import get_connections
 
+from engage.base import audit
+from engage.base.actor import Actor
+from engage.base.audit import Entry
 from engage.base.pool import OUTAGES, SEARCH_PATH, acquired, connect, disconnect, orm_client
 
 __all__ = [
@@ -37,10 +40,13 @@ __all__ = [
     "connect",
     "connection",
     "disconnect",
+    "entry_to_carry",
     "execute",
     "fetch",
     "fetch_row",
     "fetch_value",
+    "record_refused",
+    "recorded",
     "rows_affected",
     "savepoint",
     "statement_command",
@@ -51,6 +57,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DEADLOCK_RETRIES = 5
+RECORDING_S = 2.0
+"""How long an answer waits for the row that tells of a refusal."""
 
 
 class Retry(Exception):  # noqa: N818 -- asks for something, like StopIteration
@@ -67,6 +75,8 @@ class Transaction:
         self.connection = connection
         self.task = asyncio.current_task()
         self.after_commit: list[Callable[[], None]] = []
+        self.refused: list[Entry] = []
+        """Commands inside that came to no good end: recorded when this one has ended, whichever way."""
         self.savepoints = 0
 
     def check_task(self) -> None:
@@ -126,9 +136,11 @@ async def transaction() -> AsyncIterator[Transaction]:
         yield outer
         return
     told: list[Callable[[], None]] = []
+    refused: list[Entry] = []
     try:
         async with acquired() as connection:
             tx = Transaction(connection)
+            tx.refused = refused
             wrapper = TransactionWrapper(orm_client())
             wrapper._connection = connection  # noqa: SLF001 -- how the ORM's own helper binds it
             bound, mark = get_connections().set("default", wrapper), _current.set(tx)
@@ -146,6 +158,8 @@ async def transaction() -> AsyncIterator[Transaction]:
     finally:
         for call in told:  # also when this task was cancelled while it committed
             call()
+        for entry in refused:
+            await _unbroken(_record(entry))
 
 
 @asynccontextmanager
@@ -229,30 +243,114 @@ async def _retrying(call: Callable[[], Awaitable[R]]) -> R:
     return await call()
 
 
-def command(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Make `call` a command: one transaction, repeated whole after a deadlock; inside another command it joins."""
+async def _record(entry: Entry) -> None:
+    """Write an entry's row by itself; where the database cannot be told, the log is."""
+    try:
+        async with asyncio.timeout(RECORDING_S), acquired() as on:
+            await on.execute(audit.INSERT, *entry.values())
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the command's caller gets their answer
+        entry.log_lost(error)
+
+
+async def record_refused(actor: Actor, command: str, subjects: dict[str, object], error: BaseException) -> None:
+    """Record what was refused before its command had begun. `subjects` are the ids that it was to be given."""
+    entry = Entry(actor, command, subjects)
+    entry.result = audit.result_of(error)
+    await _unbroken(_record(entry))
+
+
+def entry_to_carry() -> Entry | None:
+    """The entry whose row the next statement has to write, since it is the whole command; None where it need not."""
+    return None if _current.get() is not None else audit.unwritten()
+
+
+async def _recording(entry: Entry | None, work: Callable[[], Awaitable[R]]) -> R:
+    """Do the work of a command that is not part of another, and see that its entry is written, whatever comes."""
+    if entry is None:
+        return await work()
+    mark = audit.present.set(entry)
+    try:
+        answer = await work()
+    except (Exception, asyncio.CancelledError) as error:
+        if entry.ends(error):
+            await _unbroken(_record(entry))
+        raise
+    finally:
+        audit.present.reset(mark)
+    if not entry.written:
+        await _unbroken(_record(entry))
+    return answer
+
+
+async def _joining(tx: Transaction, entry: Entry | None, work: Callable[[], Awaitable[R]]) -> R:
+    """Do the work of a command inside the transaction of another, or of what is no command and so not recorded."""
+    if entry is None:
+        return await work()
+    mark = audit.present.set(entry)
+    try:
+        answer = await work()
+    except _RETRIED:
+        raise
+    except Exception as error:
+        entry.ends(error)
+        tx.refused.append(entry)
+        raise
+    finally:
+        audit.present.reset(mark)
+    entry.learn(answer)
+    await tx.connection.execute(audit.INSERT, *entry.values())
+    return answer
+
+
+async def _in_transaction(work: Callable[[], Awaitable[R]]) -> R:
+    """One transaction, with the row that tells of it."""
+    entry = audit.unwritten()
+    if entry is not None:
+        entry.result = audit.OK  # whatever was learnt in an attempt before
+    async with transaction() as tx:
+        answer = await work()
+        if entry is not None:
+            entry.learn(answer)
+            await tx.connection.execute(audit.INSERT, *entry.values())
+    if entry is not None:
+        entry.written = True
+    return answer
+
+
+def _kind_of_command(
+    call: Callable[P, Awaitable[R]], carry_out: Callable[[Callable[[], Awaitable[R]]], Awaitable[R]]
+) -> Callable[P, Coroutine[Any, Any, R]]:
+    begin = audit.opener(call)
 
     @functools.wraps(call)
     async def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        if _current.get() is not None:
-            return await call(*args, **kwargs)
-
-        async def once() -> R:
-            async with transaction():
-                return await call(*args, **kwargs)
-
-        return await _retrying(once)
+        entry, tx = begin(args, kwargs), _current.get()
+        if tx is not None:
+            return await _joining(tx, entry, lambda: call(*args, **kwargs))
+        return await _recording(entry, lambda: carry_out(lambda: call(*args, **kwargs)))
 
     return run
+
+
+def command(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Make `call` a command: one transaction, repeated whole after a deadlock; inside another command it joins.
+
+    The outermost one with an actor is recorded in its transaction (`engage.base.audit`).
+    """
+    return _kind_of_command(call, lambda work: _retrying(lambda: _in_transaction(work)))
 
 
 def statement_command(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Make `call`, which runs exactly one writing statement, a command without a transaction of its own."""
+    """Make `call`, which runs exactly one writing statement, a command without a transaction of its own.
 
-    @functools.wraps(call)
-    async def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        if _current.get() is not None:
-            return await call(*args, **kwargs)
-        return await _retrying(lambda: call(*args, **kwargs))
+    The statement also writes the row that records it (`entry_to_carry`).
+    """
+    return _kind_of_command(call, _retrying)
 
-    return run
+
+def recorded(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Have `call`, which does something before or after its commands, recorded as the whole.
+
+    Its row is written by the first command inside that commits, by itself where there is none.
+    """
+    return _kind_of_command(call, lambda work: work())
