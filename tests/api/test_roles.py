@@ -231,6 +231,7 @@ TABLE = dict(
             "query ($id: ID!) { webhookEndpoint(id: $id) { url waiting } }",
             id=lambda _: hooks.endpoint_gid(hooks.PRESENT),
         ),
+        query("auditLog", {ADMIN}, "{ auditLog(first: 2) { edges { node { at actor command result } } } }"),
         query("webhookEvents", SIGNED_IN, "{ webhookEvents }"),
         *(mutation(name, {ADMIN}, WEBHOOK_COMMANDS[name]) for name in WEBHOOK_COMMANDS),
     ]
@@ -288,11 +289,8 @@ def test_the_table_names_every_operation() -> None:
 def refusal(body: Json) -> Json | None:
     """The refusal in an answer, without what differs from one request to the next."""
     for error in body.get("errors", []):
-        return {
-            "code": error["extensions"]["code"],
-            "message": error["message"],
-            "path": error["extensions"].get("path"),
-        }
+        extensions = error["extensions"]
+        return {"code": extensions["code"], "message": error["message"], "path": extensions.get("path")}
     [answer] = body["data"].values()
     return None if not isinstance(answer, dict) or "code" not in answer else answer
 

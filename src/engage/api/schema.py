@@ -34,6 +34,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from engage.api import limits
+from engage.api.audit import AuditQuery
 from engage.api.bulk_points import BulkPointsMutation, BulkPointsQuery
 from engage.api.compiler import CompiledOperation, compile_event, compile_operation
 from engage.api.context import Context
@@ -326,6 +327,7 @@ Query = _root(
     BulkPointsQuery,
     JobsQuery,
     WebhooksQuery,
+    AuditQuery,
 )
 Mutation = _root(
     "Mutation",
