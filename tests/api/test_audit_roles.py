@@ -13,7 +13,7 @@ from tests.api import hooks
 from tests.api.audited import check_recorded, recording, snake, told
 from tests.api.clients import HttpClient, Json
 from tests.api.corrections import put_corrections
-from tests.api.ledger_inputs import make_ready
+from tests.api.ledger_inputs import LEDGER, make_ready
 from tests.api.previews import put_previews
 from tests.api.promised import put_jobs
 from tests.api.test_roles import (
@@ -62,6 +62,8 @@ async def test_one_row_when_allowed_and_one_when_refused(http: HttpClient, scene
             given, refused = await ask(http, scene, mutation, caller)
         assert (refused is None) == (caller in allowed)
         check_recorded(rows, mutation, role_of(caller), "OK" if refused is None else "FORBIDDEN", given)
+        if refused is None and mutation in LEDGER and mutation != "publishExchangeRate":
+            assert rows[0]["member_id"] is not None
 
 
 async def test_who_is_not_known_leaves_none(http: HttpClient, scene: Scene) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from engage.base import clock, db
+from engage.base import audit, clock, db
 from engage.base.actor import Actor
 from engage.base.audit import CARRIED
 from engage.base.idempotency import keep_until, make_key
@@ -92,7 +92,9 @@ async def call(
         refusal = refusal_of(value)
         refusal.path = refusal.path and [paths.get(one, one) for one in refusal.path]
         raise refusal
-    if entry is not None:
+    if entry is None:
+        audit.about(UUID(value["member_id"]))
+    else:
         entry.written = True
     return value
 
