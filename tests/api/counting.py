@@ -16,7 +16,7 @@ NOT_OF_REQUESTS = (
     "typeinfo_tree",
     "set_config('jit'",
     "SELECT DISTINCT event FROM outbox_routes",
-    "FROM revocations",
+    "SELECT mark, value, revoked_at FROM revocations",
 )
 """The driver's own look at types, once for each connection; looks at routes and revocations in the background."""
 

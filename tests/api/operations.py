@@ -224,6 +224,7 @@ TABLE = dict(
             id=lambda _: hooks.endpoint_gid(hooks.PRESENT),
         ),
         query("webhookEvents", SIGNED_IN, "{ webhookEvents }"),
+        query("auditLog", {ADMIN}, "{ auditLog(first: 2) { edges { node { at actor command result } } } }"),
         query("rateLimit", set(CALLERS), "{ rateLimit { cost limit remaining resetAt } }"),
         *(mutation(name, {ADMIN}, WEBHOOK_COMMANDS[name]) for name in WEBHOOK_COMMANDS),
         query("apiKeys", {ADMIN}, "{ apiKeys(first: 2) { edges { node { name state } } } }"),

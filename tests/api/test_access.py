@@ -88,9 +88,9 @@ async def test_a_key_does_what_its_scopes_say(gateway: Gateway, http: HttpClient
     )
     assert row is not None
     assert row["actor_id"] == key["apiKey"]["actorId"]
-    refused = await http.ask(LOTS, {"id": member.gid}, token=key["secret"])
+    refused = await http.ask("query ($id: ID!) { member(id: $id) { id } }", {"id": member.gid}, token=key["secret"])
     assert refused.code == "FORBIDDEN"
-    assert "the scope points:read" in refused.error["message"]
+    assert "the scope members:read" in refused.error["message"]
     async with socket(gateway.ws_url, key["secret"]) as one:
         assert (await (await one.start(CHANNELS)).data())["channels"]
 

@@ -163,6 +163,10 @@ LISTS: dict[str, tuple[str, Callable[[Scene], Json]]] = {
     ),
     "Query.waitingBulkCorrections": ("query (%s) { list: waitingBulkCorrections(%s) { %s } }", lambda _: {}),
     "Query.webhookEndpoints": ("query (%s) { list: webhookEndpoints(%s) { %s } }", lambda _: {}),
+    "Query.auditLog": (
+        "query ($id: ID!, %s) { list: auditLog(memberId: $id, %s) { %s } }",
+        lambda scene: {"id": scene.member.gid},
+    ),
     "Query.apiKeys": ("query (%s) { list: apiKeys(%s) { %s } }", lambda _: {}),
     "Query.revocations": ("query (%s) { list: revocations(%s) { %s } }", lambda _: {}),
     "Query.jobs": ("query (%s) { list: jobs(%s) { %s } }", lambda _: {}),

@@ -29,6 +29,7 @@ SCOPELESS = {
     "Query.pointsPolicies",
     "Query.pointsPolicy",
     "Query.programs",
+    "Query.rateLimit",
     "Query.webhookEvents",
 }
 """What is no secret to anyone who is signed in, and what takes the scopes of what it finds."""

@@ -79,6 +79,7 @@ async def _revocation(_: Person) -> UUID:
 MADE: dict[str, Callable[[Person], Awaitable[UUID]]] = {
     "Adjustment": adjustment,
     "ApiKey": _key,
+    "AuditEntry": lambda _: _id("SELECT id FROM audit_log ORDER BY id DESC LIMIT 1"),
     "Revocation": _revocation,
     "Channel": lambda _: _id("SELECT id FROM channels WHERE code = 'card'"),
     "ExchangeRate": rate_id,

@@ -13,7 +13,7 @@ from engage.migrations import is_current, migrate
 from tests.base.app_role import AppRole, app_role
 from tests.conftest import Servers, create_database, drop_database
 
-HISTORY = ("transfers", "entries", "allocations", "points_policies", "exchange_rates", "ledger_blocks")
+HISTORY = ("transfers", "entries", "allocations", "points_policies", "exchange_rates", "ledger_blocks", "audit_log")
 ALL = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 READ = {"SELECT"}
 GRANTED = (

@@ -54,6 +54,8 @@ OPTIONS = {
     "webhooks": ["list", "add", "pause", "resume", "replay", "test", "remove"],
     "webhooks add": ["URL", "--description", "secret"],
     "webhooks replay": ["--since", "--stream", "--after"],
+    "audit": ["list"],
+    "audit list": ["--actor", "--role", "--command", "--member", "--result", "--from", "--to", "--limit", "--json"],
     "ledger": ["verify", "seal"],
     "ledger verify": ["--since", "--head", "exit code 1"],
     "ledger seal": ["--head", "outside of the database"],

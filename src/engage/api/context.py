@@ -10,12 +10,13 @@ from uuid import UUID
 
 from strawberry.types import Info
 
-from engage.api.budget.limiter import Charge, Limiter
+from engage.api.budget.limiter import Charge, Limiter, network_of
 from engage.base import clock
 from engage.base.actor import Actor, Scope, require_scope
 from engage.base.errors import Unauthenticated
 from engage.base.grants import Grant
 from engage.base.ids import new_id
+from engage.base.origin import Origin, Via
 from engage.base.readings import Fetch, Read, Reading, fetch_together
 from engage.base.settings import Settings
 from engage.realtime.hub import Hub
@@ -81,21 +82,22 @@ async def _read(wanted: dict[Call, dict[UUID, asyncio.Future[Any]]]) -> None:
 class Context:
     """One operation's surroundings. A socket makes a fresh one for each operation and for each event.
 
-    `grant` is what the caller came with, `address` where from. `deadline` is the moment, on the event loop's clock,
-    at which a command of the operation is given up. `charge` is what it cost, once it is admitted. `now` is that of
-    all its reads which are to agree, and so can be read together.
+    `grant` is what the caller came with, `via` and `address` say where from. `deadline` is the moment, on the event
+    loop's clock, at which a command of the operation is given up. `charge` is what it cost, once it is admitted.
+    `now` is that of all its reads which are to agree, and so can be read together.
     """
 
     grant: Grant | None
     hub: Hub
     config: Settings
     limiter: Limiter
-    address: str
+    address: str | None
     deadline: float | None = None
     charge: Charge | None = None
     request_id: str = field(default_factory=lambda: str(new_id()))
     together: Together = field(default_factory=Together)
     now: datetime = field(default_factory=clock.now)
+    via: Via = Via.HTTP
 
     @property
     def caller(self) -> Actor | None:
@@ -109,6 +111,17 @@ class Context:
             raise Unauthenticated("This takes a token: send the header Authorization: Bearer <token>.")
         return self.grant.actor
 
+    @property
+    def network(self) -> str:
+        """What the operation's address is limited as."""
+        return network_of(self.address)
+
+    @property
+    def origin(self) -> Origin:
+        """Where the operation comes from."""
+        credential = None if self.grant is None else self.grant.credential
+        return Origin(self.via, self.request_id, self.address, credential)
+
     def fresh(self) -> Context:
         """The same caller and request with a loader of its own."""
         return Context(
@@ -119,6 +132,7 @@ class Context:
             self.address,
             self.deadline,
             request_id=self.request_id,
+            via=self.via,
         )
 
 

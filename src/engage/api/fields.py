@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
@@ -13,11 +14,15 @@ import structlog
 from strawberry.types import Info
 from strawberry.utils.str_converters import to_camel_case
 
-from engage.api.context import context_of
+from engage.api.context import Context, context_of
 from engage.api.errors import BUSY, meaning, problem_of
+from engage.api.relay import parts_of_id
+from engage.base import audit, db
 from engage.base.errors import InvalidInput, OutcomeUnknown, Refusal, Unauthenticated, Unavailable
 
 log = structlog.get_logger(__name__)
+
+_ID = re.compile(r"(^|_)id$")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,7 +40,8 @@ def subscription(description: str) -> Callable[[F], F]:
 def mutation(description: str) -> Callable[[F], F]:
     """Make a method a mutation that answers refusals as problems of its result union.
 
-    Who calls without a token gets a top-level error instead.
+    Who calls without a token gets a top-level error instead. What is refused before its command has begun is recorded
+    under the mutation's name, which is the command's.
     """
 
     def decorate(resolver: F) -> F:
@@ -48,14 +54,17 @@ def _answering_problems(resolver: Callable[..., Awaitable[Any]]) -> Callable[...
     @functools.wraps(resolver)
     async def answer(source: object, *, info: Info, **given: object) -> object:
         context = context_of(info)
+        audit.expect_command()
         try:
             async with asyncio.timeout_at(context.deadline):
                 return await resolver(source, info=info, **given)
         except Unauthenticated:
             raise
         except Refusal as refusal:
+            await _record(context, resolver.__name__, given, refusal)
             return problem_of(refusal)
         except Exception as error:
+            await _record(context, resolver.__name__, given, error)
             told = _refusal(error, given)
             if told is None:
                 raise
@@ -63,6 +72,21 @@ def _answering_problems(resolver: Callable[..., Awaitable[Any]]) -> Callable[...
             return problem_of(told)
 
     return answer
+
+
+async def _record(context: Context, command: str, given: dict[str, object], error: Exception) -> None:
+    """Record what has failed before a command of a known caller has begun: commands record themselves."""
+    if context.caller is not None and not audit.has_begun():
+        await db.record_refused(context.caller, command, _ids_in(given.get("data")), error)
+
+
+def _ids_in(data: object) -> dict[str, object]:
+    """The ids in an input, by the names of its fields, as far as they are ids."""
+    if not dataclasses.is_dataclass(data):
+        return {}
+    named = {one.name: getattr(data, one.name) for one in dataclasses.fields(data)}
+    found = {name: parts_of_id(text) for name, text in named.items() if _ID.search(name) and isinstance(text, str)}
+    return {name: parts[1] for name, parts in found.items() if parts is not None}
 
 
 def _refusal(error: Exception, given: dict[str, object]) -> Refusal | None:

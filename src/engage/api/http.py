@@ -26,6 +26,7 @@ from engage.api.schema import Faulty, Schema
 from engage.base.errors import Refusal, Unauthenticated, Unavailable
 from engage.base.grants import Grant
 from engage.base.ids import new_id
+from engage.base.origin import Via, address_of
 from engage.base.settings import Settings
 from engage.domains.access.gate import Gate
 from engage.realtime.hub import Hub
@@ -88,15 +89,16 @@ class GraphQLOverHTTP:
 
     async def _context(self, request: Request) -> Context:
         """Who asks from where, counted before anything else of the request is read."""
-        address = network_of(request.client.host if request.client else None)
-        self.limiter.knock(address)
+        address = address_of(request.client and request.client.host)
+        network = network_of(address)
+        self.limiter.knock(network)
         try:
             grant = await self._grant(request.headers.get("authorization"))
         except Unauthenticated:
-            self.limiter.failed(address)
+            self.limiter.failed(network)
             raise
         context = Context(grant, self.hub(), self.config, self.limiter, address)
-        self.limiter.enter(context.caller, address)
+        self.limiter.enter(context.caller, network)
         return context
 
     async def _grant(self, header: str | None) -> Grant | None:
@@ -126,6 +128,7 @@ class GraphQLOverHTTP:
             raise BadRequestError("Mutations come by POST.", "METHOD_NOT_ALLOWED", 405, {"Allow": "POST"})
         await self.schema.admit(operation, asked.variables, context)
         if streamed:
+            context.via = Via.SSE
             answers = self.schema.answers(operation, asked.variables, context)
             return sse.event_stream(answers, self._over(context.grant))
         result = await self.schema.run(operation, asked.variables, context)

@@ -37,7 +37,7 @@ def global_id(kind: str, local: UUID) -> strawberry.ID:
     return strawberry.ID(coded.rstrip(b"=").decode())
 
 
-def parts_of_id(given: strawberry.ID) -> tuple[str, UUID] | None:
+def parts_of_id(given: str) -> tuple[str, UUID] | None:
     """What a global id is of, and the id inside it; None for what `global_id` did not make."""
     try:
         name, _, local = base64.b64decode(given + "=" * (-len(given) % 4), b"-_").partition(b":")

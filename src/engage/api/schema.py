@@ -36,6 +36,7 @@ from strawberry.types.execution import PreExecutionError
 from engage.api import limits
 from engage.api.access import AccessQuery
 from engage.api.access_commands import AccessMutation
+from engage.api.audit import AuditQuery
 from engage.api.budget.cost import price_of
 from engage.api.budget.prices import Price, at
 from engage.api.bulk_points import BulkPointsMutation, BulkPointsQuery
@@ -65,6 +66,7 @@ from engage.api.webhook_commands import WebhooksMutation
 from engage.api.webhooks import WebhooksQuery
 from engage.base.errors import OutcomeUnknown, Refusal
 from engage.base.metrics import REGISTRY
+from engage.base.origin import coming
 
 DOCUMENTS_KEPT = 500
 """Documents whose parsed, validated and compiled form is kept; those of apps are a few dozen."""
@@ -170,7 +172,7 @@ class Schema(strawberry.Schema):
         """
         limits.check_lists(variables)
         cost = at(operation.price, variables or {})
-        context.charge = await context.limiter.charge(context.caller, context.address, cost)
+        context.charge = await context.limiter.charge(context.caller, context.network, cost)
 
     async def answers(
         self, operation: Operation, variables: dict[str, Any] | None, context: Context
@@ -192,7 +194,8 @@ class Schema(strawberry.Schema):
         context.deadline = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout(seconds + AFTER_COMMAND_S * (operation.kind is OperationType.MUTATION)):
-                result = await self._execute(operation, None, variables, context)
+                with coming(context.origin):
+                    result = await self._execute(operation, None, variables, context)
         except TimeoutError as error:
             cause: Exception = error
             if operation.kind is OperationType.MUTATION:
@@ -345,6 +348,7 @@ Query = _root(
     WebhooksQuery,
     AccessQuery,
     RateLimitQuery,
+    AuditQuery,
 )
 Mutation = _root(
     "Mutation",

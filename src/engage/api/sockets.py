@@ -23,7 +23,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, PingMessage, SubscribeMessage
 
 from engage.api.browsers import allowed_origins
-from engage.api.budget.limiter import Limiter, network_of
+from engage.api.budget.limiter import Limiter
 from engage.api.budget.refusals import RateLimited
 from engage.api.context import Context
 from engage.api.documents import Documents
@@ -32,6 +32,7 @@ from engage.api.requests import Asked, BadRequestError, checked
 from engage.api.schema import Faulty, Schema
 from engage.base.errors import Refusal, Unauthenticated, Unavailable
 from engage.base.grants import Grant
+from engage.base.origin import Via, address_of
 from engage.base.settings import Settings
 from engage.domains.access.gate import Gate
 from engage.realtime.hub import Hub
@@ -51,8 +52,8 @@ class SocketContext(Context):
     """The surroundings of one socket: who it is becomes known with `connection_init`."""
 
     def __init__(self, hub: Hub, config: Settings, limiter: Limiter, socket: WebSocket) -> None:
-        address = network_of(socket.client.host if socket.client else None)
-        super().__init__(None, hub, config, limiter, address)
+        address = address_of(socket.client and socket.client.host)
+        super().__init__(None, hub, config, limiter, address, via=Via.WEBSOCKET)
         self.connection_params: dict[str, Any] = {}
         self.socket = socket
         self.ending: asyncio.Task[None] | None = None
@@ -116,9 +117,9 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def _renew(self, token: str) -> bool:
         """Whether it is good, and says the same of the caller as the one before; if not, the socket is closed."""
-        limiter, address = self.view.limiter, self.context.address
+        limiter, network = self.view.limiter, self.context.network
         try:
-            limiter.knock(address)
+            limiter.knock(network)
             grant = await self.view.gate.admit(token)
         except Unavailable:
             await self.websocket.close(CLOSE_TRY_LATER, "engage cannot answer right now")
@@ -127,7 +128,7 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
             await self.websocket.close(CLOSE_TRY_LATER, error.message)
             return False
         except Unauthenticated:
-            limiter.failed(address)
+            limiter.failed(network)
             await self.websocket.close(CLOSE_NOT_ACCEPTED, "Forbidden")
             return False
         if grant.actor != self.context.caller:
@@ -141,7 +142,7 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
         payload: dict[str, Any] = dict(message["payload"])
         if self.connection_acknowledged:
             try:
-                self.context.limiter.enter(self.context.caller, self.context.address)
+                self.context.limiter.enter(self.context.caller, self.context.network)
                 payload["query"] = await self._document(checked(payload))
             except BadRequestError as error:
                 await self._refuse(message, GraphQLError(error.message, extensions={"code": error.code}))
@@ -208,9 +209,9 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
         if not isinstance(context, SocketContext):
             raise TypeError("This endpoint is for websockets.")
         try:
-            context.limiter.knock(context.address)
+            context.limiter.knock(context.network)
             await self._recognise(context)
-            context.limiter.enter(context.caller, context.address)
+            context.limiter.enter(context.caller, context.network)
         except Unavailable as error:
             await _close(context.socket, CLOSE_TRY_LATER, "engage cannot answer right now")
             raise ConnectionRejectionError from error
@@ -218,7 +219,7 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
             await _close(context.socket, CLOSE_TRY_LATER, error.message)
             raise ConnectionRejectionError from error
         except Unauthenticated as error:
-            context.limiter.failed(context.address)
+            context.limiter.failed(context.network)
             raise ConnectionRejectionError from error
         return {}
 

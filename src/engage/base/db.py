@@ -17,25 +17,48 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, ClassVar, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import asyncpg
 from asyncpg.connection import Connection
-from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
+from tortoise.backends.asyncpg.client import TransactionWrapper
 from tortoise.connection import get_connections
-from tortoise.context import TortoiseContext
 
-from engage.base.errors import Unavailable
-from engage.base.settings import Settings
+from engage.base import audit
+from engage.base.actor import Actor
+from engage.base.audit import Entry
+from engage.base.pool import OUTAGES, SEARCH_PATH, acquired, connect, disconnect, orm_client
 
-OUTAGES = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError)
-"""What a statement raises when the server has gone away; the internal one where it had said so just before."""
+__all__ = [
+    "OUTAGES",
+    "SEARCH_PATH",
+    "Retry",
+    "Transaction",
+    "acquired",
+    "after_commit",
+    "command",
+    "connect",
+    "connection",
+    "disconnect",
+    "entry_to_carry",
+    "execute",
+    "fetch",
+    "fetch_row",
+    "fetch_value",
+    "record_refused",
+    "recorded",
+    "rows_affected",
+    "savepoint",
+    "statement_command",
+    "transaction",
+]
 
-SEARCH_PATH = "public"  # said to each connection: a user named `engage` looks into our schema of functions first
 P = ParamSpec("P")
 R = TypeVar("R")
 
 DEADLOCK_RETRIES = 5
+RECORDING_S = 2.0
+"""How long an answer waits for the row that tells of a refusal."""
 
 
 class Retry(Exception):  # noqa: N818 -- asks for something, like StopIteration
@@ -52,6 +75,8 @@ class Transaction:
         self.connection = connection
         self.task = asyncio.current_task()
         self.after_commit: list[Callable[[], None]] = []
+        self.refused: list[Entry] = []
+        """Commands inside that came to no good end: recorded when this one has ended, whichever way."""
         self.savepoints = 0
 
     def check_task(self) -> None:
@@ -60,125 +85,7 @@ class Transaction:
             raise RuntimeError("A transaction belongs to one task: no gather and no spawned tasks inside it.")
 
 
-class _State:
-    """What `connect` has set up in this process."""
-
-    orm: TortoiseContext | None = None
-    pool: asyncpg.Pool | None = None
-    acquire_timeout_s: float = 5.0
-    at_hand: ClassVar[list[Connection]] = []
-    """Between two uses. The library's pool costs a tenth of a hot command; it gets what is unclean or waited for."""
-    waiting: int = 0
-
-
-_state = _State()
 _current: ContextVar[Transaction | None] = ContextVar("engage_transaction", default=None)
-
-
-async def _reset(connection: Connection) -> None:
-    """Give a connection back clean. Costs no round trip unless a cancelled task left a transaction open."""
-    if connection.is_in_transaction():
-        await connection.execute("ROLLBACK")
-
-
-async def connect(
-    config: Settings,
-    orm: dict[str, Any],
-    *,
-    application: str = "engage",
-    init: Callable[[Connection], Awaitable[None]] | None = None,
-) -> None:
-    """Open the pool and hand it to the ORM. `orm` is the ORM's configuration, made by `engage.migrations`.
-
-    Raises Unavailable, which names the setting, when the server cannot be reached.
-    """
-    with TortoiseContext() as _state.orm:
-        await _state.orm.init(config=orm, _enable_global_fallback=True)  # for all tasks, whoever started them
-    try:
-        _state.pool = await asyncpg.create_pool(
-            config.database_url,
-            min_size=min(4, config.pool_size_max),
-            max_size=config.pool_size_max,
-            max_inactive_connection_lifetime=300,
-            reset=_reset,
-            init=init,
-            server_settings={
-                "application_name": application,
-                "statement_timeout": str(config.statement_timeout_ms),
-                "lock_timeout": str(config.lock_timeout_ms),
-                "idle_in_transaction_session_timeout": "60000",
-                "timezone": "UTC",
-                "jit": "off",
-                "plan_cache_mode": "force_generic_plan",  # planning anew each time costs more than the running
-                "search_path": SEARCH_PATH,
-            },
-        )
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        await disconnect()
-        raise Unavailable(
-            f"PostgreSQL does not answer as ENGAGE_DATABASE_URL says ({type(error).__name__}: {error})."
-        ) from error
-    _state.acquire_timeout_s = config.acquire_timeout_s
-    client: Any = _orm_client()
-    client._pool = _state.pool  # noqa: SLF001 -- the ORM has no public way to be given a pool
-    client.acquire_connection = acquired
-
-
-async def disconnect() -> None:
-    """Close the pool. Statements in progress have ten seconds to end."""
-    pool, _state.pool = _state.pool, None
-    if pool is not None:
-        _orm_client()._pool = None  # noqa: SLF001 -- see connect
-        while _state.at_hand:
-            await pool.release(_state.at_hand.pop())
-        try:
-            await asyncio.wait_for(pool.close(), 10)
-        except TimeoutError:
-            pool.terminate()
-    orm, _state.orm = _state.orm, None
-    if orm is not None:
-        await orm.close_connections()
-
-
-def _orm_client() -> AsyncpgDBClient:
-    return cast("AsyncpgDBClient", get_connections().get("default"))
-
-
-@asynccontextmanager
-async def acquired() -> AsyncIterator[Connection]:
-    """A pooled connection for one piece of work. Raises Unavailable when none is free in time."""
-    pool = _state.pool
-    if pool is None:
-        raise RuntimeError("engage.base.db.connect() has not been called.")
-    connection = _state.at_hand.pop() if _state.at_hand else None
-    if connection is None or connection.is_closed():
-        connection = await _from_pool(pool, connection)
-    try:
-        yield connection
-    except asyncpg.InternalClientError:
-        connection.terminate()  # it has heard the server's last word, and is of no use though not closed yet
-        await pool.release(connection)
-        raise
-    except BaseException:
-        await pool.release(connection)  # which waits for what was cancelled, and cleans up
-        raise
-    if _state.waiting or connection.is_in_transaction() or _state.pool is not pool:
-        await pool.release(connection)
-    else:
-        _state.at_hand.append(connection)
-
-
-async def _from_pool(pool: asyncpg.Pool, closed: Connection | None) -> Connection:
-    """A connection out of the library's pool, in exchange for one that the server has closed meanwhile."""
-    _state.waiting += 1
-    try:
-        if closed is not None:
-            await pool.release(closed)
-        return await pool.acquire(timeout=_state.acquire_timeout_s)
-    except TimeoutError as error:
-        raise Unavailable("All database connections are busy; try again in a moment.") from error
-    finally:
-        _state.waiting -= 1
 
 
 async def _unbroken(work: Coroutine[Any, Any, None]) -> None:
@@ -229,10 +136,12 @@ async def transaction() -> AsyncIterator[Transaction]:
         yield outer
         return
     told: list[Callable[[], None]] = []
+    refused: list[Entry] = []
     try:
         async with acquired() as connection:
             tx = Transaction(connection)
-            wrapper = TransactionWrapper(_orm_client())
+            tx.refused = refused
+            wrapper = TransactionWrapper(orm_client())
             wrapper._connection = connection  # noqa: SLF001 -- how the ORM's own helper binds it
             bound, mark = get_connections().set("default", wrapper), _current.set(tx)
             try:
@@ -249,6 +158,8 @@ async def transaction() -> AsyncIterator[Transaction]:
     finally:
         for call in told:  # also when this task was cancelled while it committed
             call()
+        for entry in refused:
+            await _unbroken(_record(entry))
 
 
 @asynccontextmanager
@@ -332,30 +243,114 @@ async def _retrying(call: Callable[[], Awaitable[R]]) -> R:
     return await call()
 
 
-def command(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Make `call` a command: one transaction, repeated whole after a deadlock; inside another command it joins."""
+async def _record(entry: Entry) -> None:
+    """Write an entry's row by itself; where the database cannot be told, the log is."""
+    try:
+        async with asyncio.timeout(RECORDING_S), acquired() as on:
+            await on.execute(audit.INSERT, *entry.values())
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the command's caller gets their answer
+        entry.log_lost(error)
+
+
+async def record_refused(actor: Actor, command: str, subjects: dict[str, object], error: BaseException) -> None:
+    """Record what was refused before its command had begun. `subjects` are the ids that it was to be given."""
+    entry = Entry(actor, command, subjects)
+    entry.result = audit.result_of(error)
+    await _unbroken(_record(entry))
+
+
+def entry_to_carry() -> Entry | None:
+    """The entry whose row the next statement has to write, since it is the whole command; None where it need not."""
+    return None if _current.get() is not None else audit.unwritten()
+
+
+async def _recording(entry: Entry | None, work: Callable[[], Awaitable[R]]) -> R:
+    """Do the work of a command that is not part of another, and see that its entry is written, whatever comes."""
+    if entry is None:
+        return await work()
+    mark = audit.present.set(entry)
+    try:
+        answer = await work()
+    except (Exception, asyncio.CancelledError) as error:
+        if entry.ends(error):
+            await _unbroken(_record(entry))
+        raise
+    finally:
+        audit.present.reset(mark)
+    if not entry.written:
+        await _unbroken(_record(entry))
+    return answer
+
+
+async def _joining(tx: Transaction, entry: Entry | None, work: Callable[[], Awaitable[R]]) -> R:
+    """Do the work of a command inside the transaction of another, or of what is no command and so not recorded."""
+    if entry is None:
+        return await work()
+    mark = audit.present.set(entry)
+    try:
+        answer = await work()
+    except _RETRIED:
+        raise
+    except Exception as error:
+        entry.ends(error)
+        tx.refused.append(entry)
+        raise
+    finally:
+        audit.present.reset(mark)
+    entry.learn(answer)
+    await tx.connection.execute(audit.INSERT, *entry.values())
+    return answer
+
+
+async def _in_transaction(work: Callable[[], Awaitable[R]]) -> R:
+    """One transaction, with the row that tells of it."""
+    entry = audit.unwritten()
+    if entry is not None:
+        entry.result = audit.OK  # whatever was learnt in an attempt before
+    async with transaction() as tx:
+        answer = await work()
+        if entry is not None:
+            entry.learn(answer)
+            await tx.connection.execute(audit.INSERT, *entry.values())
+    if entry is not None:
+        entry.written = True
+    return answer
+
+
+def _kind_of_command(
+    call: Callable[P, Awaitable[R]], carry_out: Callable[[Callable[[], Awaitable[R]]], Awaitable[R]]
+) -> Callable[P, Coroutine[Any, Any, R]]:
+    begin = audit.opener(call)
 
     @functools.wraps(call)
     async def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        if _current.get() is not None:
-            return await call(*args, **kwargs)
-
-        async def once() -> R:
-            async with transaction():
-                return await call(*args, **kwargs)
-
-        return await _retrying(once)
+        entry, tx = begin(args, kwargs), _current.get()
+        if tx is not None:
+            return await _joining(tx, entry, lambda: call(*args, **kwargs))
+        return await _recording(entry, lambda: carry_out(lambda: call(*args, **kwargs)))
 
     return run
+
+
+def command(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Make `call` a command: one transaction, repeated whole after a deadlock; inside another command it joins.
+
+    The outermost one with an actor is recorded in its transaction (`engage.base.audit`).
+    """
+    return _kind_of_command(call, lambda work: _retrying(lambda: _in_transaction(work)))
 
 
 def statement_command(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Make `call`, which runs exactly one writing statement, a command without a transaction of its own."""
+    """Make `call`, which runs exactly one writing statement, a command without a transaction of its own.
 
-    @functools.wraps(call)
-    async def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        if _current.get() is not None:
-            return await call(*args, **kwargs)
-        return await _retrying(lambda: call(*args, **kwargs))
+    The statement also writes the row that records it (`entry_to_carry`).
+    """
+    return _kind_of_command(call, _retrying)
 
-    return run
+
+def recorded(call: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Have `call`, which does something before or after its commands, recorded as the whole.
+
+    Its row is written by the first command inside that commits, by itself where there is none.
+    """
+    return _kind_of_command(call, lambda work: work())

@@ -5,6 +5,7 @@ They sort by the time they were made, which keeps indexes of growing tables comp
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -13,6 +14,11 @@ from uuid_utils.compat import uuid7
 def new_id() -> UUID:
     """A new id, later than those made before it on this machine."""
     return uuid7()
+
+
+def first_id(at: datetime) -> UUID:
+    """What no id that was made at `at` or later is below, to the millisecond."""
+    return UUID(int=max(0, int(at.timestamp() * 1000)) << 80)
 
 
 def id_text(value: object) -> str:

@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     event_keep_days: int = Field(
         default=30, ge=1, le=3650, description="How long the event log is kept for resuming clients, days."
     )
+    audit_keep_days: int = Field(
+        default=730, ge=90, le=36500, description="How long the audit log keeps who did what, days."
+    )
     heal_interval_s: float = Field(
         default=5.0, gt=0, description="How often subscriptions are compared with the event log, seconds."
     )

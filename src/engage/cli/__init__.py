@@ -25,6 +25,7 @@ COMMANDS = {
     "ledger": "engage.cli.ledger:app",
     "jobs": "engage.cli.jobs:app",
     "webhooks": "engage.cli.webhooks:app",
+    "audit": "engage.cli.audit:app",
 }
 """Where each command is: a function, or a group of commands, in a module."""
 

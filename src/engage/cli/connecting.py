@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from engage.base import db
 from engage.base.errors import Refusal, Unavailable
 from engage.base.logs import set_up_logs
+from engage.base.origin import Origin, Via, coming
 from engage.base.settings import Settings, settings
 from engage.cli.environment import fail
 from engage.migrations import is_current
@@ -25,12 +26,13 @@ def with_database(config: Settings, work: Coroutine[Any, Any, T]) -> T:
     set_up_logs(config.model_copy(update={"log_level": "error", "development": True}))
 
     async def inside() -> T:
-        async with connected(config, "engage-cli"):
-            async with db.acquired() as connection:
-                current = await is_current(connection)
-            if not current:
-                fail("The database is not of this version: run `engage db migrate` first.")
-            return await work
+        with coming(Origin(Via.CLI)):
+            async with connected(config, "engage-cli"):
+                async with db.acquired() as connection:
+                    current = await is_current(connection)
+                if not current:
+                    fail("The database is not of this version: run `engage db migrate` first.")
+                return await work
 
     try:
         return asyncio.run(inside())

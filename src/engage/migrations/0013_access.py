@@ -10,7 +10,7 @@ from engage.base.grants import Mark
 
 
 class Migration(migrations.Migration):
-    dependencies = [("engage", "0011_history")]
+    dependencies = [("engage", "0012_audit")]
 
     initial = False
 

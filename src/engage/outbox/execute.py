@@ -17,6 +17,7 @@ from uuid import UUID
 import structlog
 
 from engage.base import clock
+from engage.base.origin import Origin, Via, coming
 from engage.outbox import metrics, rows
 from engage.outbox.failing import write_failure
 from engage.outbox.kinds import Job, Kind
@@ -150,7 +151,9 @@ class Executor:
 
     async def _run(self, held: Held, carry: Carry) -> None:
         try:
-            if not held.lost and await carry(held):
+            with coming(Origin(Via.JOB, str(held.row_id))):
+                done = not held.lost and await carry(held)
+            if done:
                 self.done += 1
                 metrics.DONE.labels(held.kind).inc()
         except OtherRelease:

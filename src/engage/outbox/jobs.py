@@ -1,4 +1,4 @@
-"""Forgetting: finished rows, old ticks, answers and events, in bounded batches that nobody has to wait for."""
+"""Forgetting: finished rows, old ticks, answers, events, audit rows; in bounded batches that nobody waits for."""
 
 from __future__ import annotations
 
@@ -84,6 +84,9 @@ _ANSWERS = """
     ) SELECT count(*) FROM gone
 """
 
+# The role of workers may not DELETE here; the function forgets what is old enough, and no more.
+_AUDIT = "SELECT engage.audit_prune($1, $2)"
+
 _ORPHANED_FILES = """
     WITH gone AS (
       DELETE FROM job_files WHERE id = ANY (ARRAY(
@@ -108,6 +111,7 @@ async def prune() -> None:
         "ticks": await prune_all(_TICKS, now - KEEP_TICKS, BATCH),
         "answers": await prune_all(_ANSWERS, now, BATCH),
         "files": await prune_all(_ORPHANED_FILES, now - KEEP_ORPHANED, BATCH),
+        "audit": await prune_all(_AUDIT, now - timedelta(days=settings().audit_keep_days), BATCH),
         "events": await _prune_log(now - timedelta(days=settings().event_keep_days)),
     }
     for name, keep in kept.items():

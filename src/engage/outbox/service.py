@@ -12,6 +12,7 @@ import structlog
 
 from engage.base import clock, db
 from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
+from engage.base.audit import named
 from engage.base.errors import InvalidInput
 from engage.outbox import lanes
 from engage.outbox.errors import JobNotCancellable, JobNotRetryable, no_such_job
@@ -118,6 +119,8 @@ async def retry_jobs(actor: Actor, job_ids: Sequence[UUID]) -> list[UUID]:
     return wanted
 
 
+@db.recorded
+@named("retry_dead_jobs")
 async def retry_dead(actor: Actor, kind: str, target: str | None = None) -> int:
     """Have all that is dead of a kind by now done at once; answers how much that was. Raises Forbidden.
 
@@ -127,6 +130,8 @@ async def retry_dead(actor: Actor, kind: str, target: str | None = None) -> int:
     return await _in_batches(_retry_batch, "jobs.dead_retried", actor, kind, target)
 
 
+@db.recorded
+@named("discard_dead_jobs")
 async def discard_dead(actor: Actor, kind: str, target: str | None = None) -> int:
     """Forget all that is dead of a kind by now, with results and files; answers how much. Raises Forbidden."""
     require(actor, ADMIN_ROLES, Scope.JOBS_WRITE)
@@ -134,6 +139,7 @@ async def discard_dead(actor: Actor, kind: str, target: str | None = None) -> in
 
 
 @db.command
+@named("pause_job_kind")
 async def pause_kind(actor: Actor, kind: str, target: str = "") -> None:
     """Have nothing of a kind begun any more, for one target or for all; what is at work ends as usual.
 
@@ -148,6 +154,7 @@ async def pause_kind(actor: Actor, kind: str, target: str = "") -> None:
 
 
 @db.command
+@named("resume_job_kind")
 async def resume_kind(actor: Actor, kind: str, target: str = "") -> None:
     """Go on with a kind, and call what has failed as if it never had. Raises Forbidden, NotFound."""
     require(actor, ADMIN_ROLES, Scope.JOBS_WRITE)

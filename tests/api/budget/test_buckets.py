@@ -55,6 +55,10 @@ def test_a_wrong_clock_spoils_a_bucket_for_a_moment_alone() -> None:
     assert taken == 0.0
     _, full_at = take(rate, full_at, NOW, need=1)
     assert rate.level(full_at, NOW) == 0.0  # and from here on it fills
+    ahead = Buckets(rate, most=10)
+    ahead.take("a", NOW + 86_400)
+    assert ahead.wait("a", NOW) == 1.0  # empty, and not for a day
+    assert ahead.take("a", NOW + 1) == 0.0
     slightly = rate.full_at(-0.9 * SKEW_MAX_S, NOW)
     assert take(rate, slightly, NOW + 5.6, need=1)[0] == 1.0
 

@@ -65,15 +65,14 @@ class Buckets:
 
     def wait(self, key: str, now: float) -> float:
         """In how many seconds there is one in the bucket; 0 where there is."""
-        full_at = self._full_at.get(key)
-        if full_at is None:
+        if key not in self._full_at:
             return 0.0
-        level = self._rate.level(full_at, now)
+        level = self._rate.level(self._mended(key, now), now)
         return 0.0 if self._rate.has(1.0, level) else (1.0 - level) / self._rate.restore
 
     def take(self, key: str, now: float) -> float:
         """Take one out of the bucket: answers 0; or, where there is none, in how many seconds there will be."""
-        taken, full_at = take(self._rate, self._full_at.get(key, 0.0), now, need=1.0)
+        taken, full_at = take(self._rate, self._mended(key, now), now, need=1.0)
         if not taken:
             return self.wait(key, now)
         self._full_at[key] = full_at
@@ -81,3 +80,10 @@ class Buckets:
         if len(self._full_at) > self._most:
             self._full_at.popitem(last=False)
         return 0.0
+
+    def _mended(self, key: str, now: float) -> float:
+        """When a bucket is full. One that a clock spoiled, which was set back since, is empty from now on."""
+        full_at, empty = self._full_at.get(key, 0.0), now + self._rate.size / self._rate.restore
+        if full_at > empty + SKEW_MAX_S:
+            full_at = self._full_at[key] = empty
+        return full_at

@@ -10,6 +10,7 @@ import structlog
 
 from engage.base import clock, crypto, db
 from engage.base.actor import ADMIN_ROLES, Actor, Role, Scope, require
+from engage.base.audit import named
 from engage.base.grants import Mark
 from engage.base.ids import new_id
 from engage.domains.access import rules
@@ -36,6 +37,7 @@ logger = structlog.get_logger(__name__)
 
 
 @db.command
+@named("create_api_key")
 async def create_key(
     actor: Actor, *, name: str, role: Role, scopes: Collection[Scope], valid_days: int = VALID_DAYS
 ) -> WithSecret:
@@ -69,6 +71,7 @@ async def create_key(
 
 
 @db.command
+@named("revoke_api_key")
 async def revoke_key(actor: Actor, key_id: UUID) -> KeyRecord:
     """Let an API key open nothing any more, on all gateways within a second or two. Once more changes nothing.
 

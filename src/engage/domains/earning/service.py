@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from engage.base import clock, db
+from engage.base import audit, clock, db
 from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput, Refusal
 from engage.base.ids import new_id
@@ -40,6 +40,7 @@ SAID = BALANCE_CHANGES | {PURCHASE_RECORDED}
 EARNING_STATES = frozenset({MemberState.ACTIVE, MemberState.FROZEN})
 
 
+@db.recorded
 async def record_purchase(actor: Actor, *, program: str, member: IdentityRef, order: Order) -> PurchaseResult:
     """Put an order on file and give its points, in one transaction. The order number is the idempotency key.
 
@@ -65,7 +66,10 @@ async def record_purchases(actor: Actor, *, program: str, rows: Sequence[Purchas
     desk = await queries.load_desk(program)
     batch = _Batch(desk.program, clock.now(), rules.check_rows(rows, desk, clock.now()))
     await batch.store(actor, balances=True)
-    return batch.report().outcomes
+    outcomes = batch.report().outcomes
+    if len(outcomes) == 1:
+        audit.learn(outcomes[0])
+    return outcomes
 
 
 @db.command

@@ -20,8 +20,8 @@ from engage.domains.members.types import IdentityRef, MemberRecord
 IDENTIFIER_LENGTH_MAX = 200
 IDENTITIES_MAX = 20
 NAME_LENGTH_MAX = 120
-MASK_SHOWS = 4
 POINTS_PER_UNIT_MAX = Decimal(1_000_000)
+MASK_SHOWS = 4
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _DURATION = re.compile(r"P(?=\d)(\d{1,3}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?")

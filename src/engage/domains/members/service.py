@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
 
-from engage.base import clock, db
+from engage.base import audit, clock, db
 from engage.base.actor import ADMIN_ROLES, STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import NotFound
 from engage.base.ids import new_id
@@ -52,6 +52,7 @@ async def register_member(
     rules.check_birthday(birthday, now.date())
     await queries.check_channels({ref.channel for ref in clean}, path=["identities", "channel"])
     member_id = new_id()
+    audit.about(member_id)
     await db.execute(
         "INSERT INTO members (id, state, display_name, locale, birthday, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
         member_id, MemberState.ACTIVE, name, locale, birthday, now,

@@ -9,6 +9,7 @@ import orjson
 
 from engage.base import clock, db
 from engage.base.actor import STAFF_ROLES, Actor, Scope, require
+from engage.base.audit import named
 from engage.base.errors import InvalidInput
 from engage.base.ids import new_id
 from engage.domains.notifications.events import MessageAdded, MessagesRead
@@ -31,6 +32,7 @@ async def add_message(member_id: UUID, code: MessageCode, params: dict[str, obje
 
 
 @db.command
+@named("mark_messages_read")
 async def mark_read(actor: Actor, *, member_id: UUID, message_ids: Sequence[UUID]) -> int:
     """Mark messages of a member as read; answers how many were unread. Others' ids change nothing.
 

@@ -14,6 +14,7 @@ import structlog
 
 from engage.base import clock, db, sealing
 from engage.base.actor import ADMIN_ROLES, Actor, Scope, require
+from engage.base.audit import named
 from engage.base.errors import InvalidInput
 from engage.base.ids import new_id
 from engage.domains.webhooks import addresses, rules, signing
@@ -48,6 +49,8 @@ class WithSecret:
     secret: str
 
 
+@db.recorded
+@named("create_webhook_endpoint")
 async def create_endpoint(actor: Actor, *, url: str, events: Sequence[str], description: str = "") -> WithSecret:
     """Tell an address of others what happens from now on, signed with the secret that is answered.
 
@@ -89,6 +92,8 @@ async def _create(actor: Actor, url: str, events: list[str], description: str) -
     return WithSecret(record_of(row), secret)
 
 
+@db.recorded
+@named("update_webhook_endpoint")
 async def update_endpoint(
     actor: Actor,
     endpoint_id: UUID,
@@ -129,6 +134,7 @@ async def _update(
 
 
 @db.command
+@named("pause_webhook_endpoint")
 async def pause_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
     """Have what happens wait, in order. Raises Forbidden, NotFound, WebhookDisabled."""
     require(actor, ADMIN_ROLES, Scope.WEBHOOKS_WRITE)
@@ -143,6 +149,7 @@ async def pause_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
 
 
 @db.command
+@named("resume_webhook_endpoint")
 async def resume_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
     """Tell what waits, and what happens from now on; also of an endpoint that was disabled, or that fails.
 
@@ -160,6 +167,7 @@ async def resume_endpoint(actor: Actor, endpoint_id: UUID) -> WebhookRecord:
 
 
 @db.command
+@named("delete_webhook_endpoint")
 async def delete_endpoint(actor: Actor, endpoint_id: UUID) -> None:
     """Forget an endpoint; what waits for it is never told, and goes within the hour. Raises Forbidden, NotFound."""
     require(actor, ADMIN_ROLES, Scope.WEBHOOKS_WRITE)
@@ -171,6 +179,7 @@ async def delete_endpoint(actor: Actor, endpoint_id: UUID) -> None:
 
 
 @db.command
+@named("rotate_webhook_secret")
 async def rotate_secret(actor: Actor, endpoint_id: UUID, *, overlap_hours: int = OVERLAP_HOURS) -> WithSecret:
     """Sign with a new secret, which is answered; for some hours the present one signs too.
 
@@ -188,6 +197,7 @@ async def rotate_secret(actor: Actor, endpoint_id: UUID, *, overlap_hours: int =
 
 
 @db.command
+@named("replay_webhook")
 async def replay(
     actor: Actor,
     endpoint_id: UUID,
@@ -219,6 +229,7 @@ async def replay(
 
 
 @db.command
+@named("test_webhook")
 async def send_test(actor: Actor, endpoint_id: UUID) -> UUID:
     """Tell one endpoint `webhooks.ping.v1`, whatever it subscribes to; answers the message's id.
 
@@ -231,6 +242,7 @@ async def send_test(actor: Actor, endpoint_id: UUID) -> UUID:
 
 
 @db.command
+@named("disable_webhook_endpoint")
 async def disable_endpoint(
     actor: Actor, endpoint_id: UUID, reason: DisabledReason, *, url: str | None = None
 ) -> bool:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from engage.base import clock, db
 from engage.base.actor import STAFF_ROLES, Actor, Scope, require
+from engage.base.audit import named
 from engage.base.errors import InvalidInput
 from engage.base.idempotency import IdempotencyKey, find_answer, keep_until, make_key, save_answer
 from engage.base.settings import settings
@@ -44,6 +45,8 @@ WAITS_MAX = timedelta(days=30)
 KEY_MAX = 80
 
 
+@db.recorded
+@named("request_bulk_points")
 async def request_file(
     actor: Actor, path: Path, wanted: BulkInstructions, *, hold_s: float | None = None
 ) -> BulkAsked:
@@ -63,6 +66,8 @@ async def request_file(
     return asked
 
 
+@db.recorded
+@named("request_bulk_points")
 async def request_rows(
     actor: Actor,
     *,

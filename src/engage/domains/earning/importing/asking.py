@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from engage.base import db
 from engage.base.actor import STAFF_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput
 from engage.domains.earning import queries, rules
@@ -16,6 +17,7 @@ from engage.domains.purchases.errors import UnknownCurrency, UnknownStore
 from engage.outbox import Asked, files
 
 
+@db.recorded
 async def request_import(actor: Actor, path: Path, wanted: Instructions, *, hold_s: float | None = None) -> Asked:
     """Store a CSV file and ask for its import; a second request for the same work answers the one that is not done.
 

@@ -9,8 +9,9 @@ from uuid import UUID
 
 import orjson
 
-from engage.base import clock, db
+from engage.base import audit, clock, db
 from engage.base.actor import Actor
+from engage.base.audit import CARRIED
 from engage.base.idempotency import keep_until, make_key
 from engage.base.ids import new_id
 from engage.base.settings import settings
@@ -33,18 +34,21 @@ OF_TRANSFER = {"memberId": "transferId"}
 # on each connection, which is a round trip more.
 _CALL = "ROW($1::uuid, $2::bytea, $3::timestamptz, $4::text, $5::timestamptz, $6::jsonb)::engage.ledger_call"
 _MEMO = "ROW($7::uuid, $8::text, $9::text, $10::text)::engage.ledger_memo"
-
-
-# Rows are made of plain values in the database: a driver that is given a composite type asks the server about it once
-# on each connection, which is a round trip more.
-_CALL = "ROW($1::uuid, $2::bytea, $3::timestamptz, $4::text, $5::timestamptz, $6::jsonb)::engage.ledger_call"
-_MEMO = "ROW($7::uuid, $8::text, $9::text, $10::text)::engage.ledger_memo"
+_ENTRY = (
+    "ROW($11::uuid, $5, $4, $12::text, $13::text, $14::text, $15::jsonb, $16::uuid, $17::text, $18::text, $19::text)"
+    "::engage.audit_entry"
+)
+_FIRST = 11 + CARRIED
+NOT_CARRIED = (None,) * CARRIED
 
 
 def statement(function: str, values: int) -> str:
-    """The statement that calls a function of the kernel with the call, the memo and so many values more."""
-    more = "".join(f", ${nth}" for nth in range(11, 11 + values))
-    return f"SELECT engage.{function}({_CALL}, {_MEMO}{more})"
+    """The statement that calls a function of the kernel with the call, the memo and so many values more.
+
+    What it has done it also records, in the same statement, where it is the whole command.
+    """
+    more = "".join(f", ${nth}" for nth in range(_FIRST, _FIRST + values))
+    return f"SELECT engage.audited(engage.{function}({_CALL}, {_MEMO}{more}), {_ENTRY})"
 
 
 async def call(
@@ -72,10 +76,12 @@ async def call(
     now = clock.now()
     key = make_key(str(scope), operation, idempotency_key, [*command_input, reason, cause])
     kept = keep_until(now, settings().idempotency_keep_days)
+    entry = db.entry_to_carry()
     answer = await db.fetch_value(
         sql,
         *(key.id, key.input_hash, kept, actor.id, now, handlers_json()),
         *(new_id(), reason, cause and cause.type, cause and cause.id),
+        *(NOT_CARRIED if entry is None else entry.carried()),
         *values,
     )
     value: dict[str, Any] = orjson.loads(answer)
@@ -86,6 +92,10 @@ async def call(
         refusal = refusal_of(value)
         refusal.path = refusal.path and [paths.get(one, one) for one in refusal.path]
         raise refusal
+    if entry is None:
+        audit.about(UUID(value["member_id"]))
+    else:
+        entry.written = True
     return value
 
 

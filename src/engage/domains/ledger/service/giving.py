@@ -65,6 +65,7 @@ async def gift_points(
     return _gift(value)
 
 
+@db.recorded
 async def accept_gift(actor: Actor, *, gift_id: UUID, idempotency_key: str) -> GiftPosted:
     """Take a gift that was offered, before its deadline. By its recipient, whose side it answers.
 
@@ -76,6 +77,7 @@ async def accept_gift(actor: Actor, *, gift_id: UUID, idempotency_key: str) -> G
     return await _decide(actor, gift_id, GiftState.ACCEPTED, idempotency_key)
 
 
+@db.recorded
 async def decline_gift(actor: Actor, *, gift_id: UUID, idempotency_key: str) -> GiftPosted:
     """Refuse a gift that was offered: the sender's points come back. By its recipient.
 
@@ -86,6 +88,7 @@ async def decline_gift(actor: Actor, *, gift_id: UUID, idempotency_key: str) -> 
     return await _decide(actor, gift_id, GiftState.DECLINED, idempotency_key)
 
 
+@db.recorded
 async def withdraw_gift(actor: Actor, *, gift_id: UUID, idempotency_key: str) -> GiftPosted:
     """Take back a gift that was not accepted yet. By its sender.
 
