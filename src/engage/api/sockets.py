@@ -24,6 +24,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Messag
 
 from engage.api.browsers import allowed_origins
 from engage.api.budget.limiter import Limiter
+from engage.api.budget.open_sockets import OpenSockets
 from engage.api.budget.refusals import RateLimited
 from engage.api.context import Context
 from engage.api.documents import Documents
@@ -194,15 +195,20 @@ class GraphQLOverWebSocket(GraphQL[Context, None]):
         self.documents = documents
         self.gate = gate
         self.limiter = limiter
+        self.open = OpenSockets(config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket."""
         socket = WebSocket(scope, receive, send)
         context = SocketContext(self.hub(), self.config, self.limiter, socket)
-        try:
-            await self.run(socket, context=context)
-        finally:
-            context.let_go()
+        with self.open.room(context.network) as has_room:
+            if not has_room:
+                await _turn_away(socket)
+                return
+            try:
+                await self.run(socket, context=context)
+            finally:
+                context.let_go()
 
     async def on_ws_connect(self, context: Context) -> dict[str, object]:
         """Take the token from `connection_init`: {"token": "…"} or {"Authorization": "Bearer …"}."""
@@ -265,6 +271,12 @@ def _is_message(message: object) -> bool:
 async def _close(socket: WebSocket, code: int, reason: str) -> None:
     if socket.application_state is WebSocketState.CONNECTED:
         await socket.close(code, reason)
+
+
+async def _turn_away(socket: WebSocket) -> None:
+    """Close it with a code: a browser would not tell its page why a socket was never opened."""
+    await socket.accept(next(iter(socket.scope.get("subprotocols", ())), None))
+    await socket.close(CLOSE_TRY_LATER, "Too many sockets are open; connect again later")
 
 
 async def _close_when_over(socket: WebSocket, grant: Grant, gate: Gate) -> None:

@@ -127,6 +127,10 @@ class Settings(BaseSettings):
     heal_interval_s: float = Field(
         default=5.0, gt=0, description="How often subscriptions are compared with the event log, seconds."
     )
+    sockets_max: int = Field(default=10_000, ge=1, description="Websockets that one gateway has open at once.")
+    address_sockets_max: int = Field(
+        default=1_000, ge=1, description="Of these, those of one address, or of one network of IPv6 (/64)."
+    )
     subscribers_max: int = Field(default=20_000, ge=1, description="Subscriptions that one gateway serves at once.")
     subscriber_queue_max: int = Field(
         default=64, ge=1, le=10_000, description="Changes that wait for one slow subscriber."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.api.clients import MEDIA_TYPE, Closed, HttpClient, Refused, http_clie
 from tests.api.conftest import People
 from tests.api.gateway import Gateway, serving
 from tests.api.test_limits import validated
+from tests.api.test_sockets import until
 from tests.api.test_sse import events
 
 CHANNELS = "{ channels { code } }"
@@ -157,3 +158,21 @@ async def test_behind_a_proxy_the_clients_address_counts(config: Settings) -> No
 )
 def test_whoever_has_a_network_has_one_address(host: str | None, network: str) -> None:
     assert network_of(host) == network
+
+
+@pytest.mark.parametrize(("most", "told"), [({"sockets_max": 3}, "all"), ({"address_sockets_max": 3}, "one address")])
+async def test_only_so_many_sockets_are_open_at_once(config: Settings, most: dict[str, int], told: str) -> None:
+    """One more is turned away with a code, those that are open go on, and one that closes makes room."""
+    async with limited(config, **most) as (gateway, _):
+        people, before = People(gateway), counted("sockets")
+        async with AsyncExitStack() as stack:
+            opened = [await stack.enter_async_context(socket(gateway.ws_url, people.staff)) for _ in range(3)]
+            async with socket(gateway.ws_url, init=False) as one:
+                closed = await one.end()
+            assert (closed.code, closed.reason) == (1013, "Too many sockets are open; connect again later"), told
+            assert counted("sockets") == before + 1
+            for each in opened:
+                assert (await (await each.start(CHANNELS)).data())["channels"]
+        await until(lambda: len(gateway.sockets.open) == 0)
+        async with socket(gateway.ws_url, people.staff) as one:
+            assert (await (await one.start(CHANNELS)).data())["channels"]
