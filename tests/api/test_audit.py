@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from engage.api.relay import global_id
+from engage.api.relay import global_id, parts_of_id
 from engage.base import clock, db
 from engage.base.actor import SYSTEM, Role
 from engage.base.audit_log import AuditFilter, list_audit
 from engage.base.ids import new_id
 from engage.base.paging import Window
+from tests.api import hooks, keys
 from tests.api.audited import recording, told
 from tests.api.clients import HttpClient, Json, socket
 from tests.api.conftest import People, Person, new_key
@@ -22,6 +24,7 @@ from tests.api.test_sse import events
 SPEND = """mutation ($input: SpendPointsInput!) { spendPoints(input: $input) {
     __typename ... on Problem { code } ... on SpendPointsPayload { replayed } } }"""
 PURCHASE = "mutation ($input: RecordPurchaseInput!) { recordPurchase(input: $input) { __typename } }"
+ENDPOINT = {"url": hooks.URL, "events": [hooks.EVENT]}
 REGISTER = "mutation ($input: RegisterMemberInput!) { registerMember(input: $input) { __typename } }"
 LOG = """query ($first: Int!, $after: String, $actor: String, $role: Role, $command: String, $memberId: ID,
                 $result: String, $from: DateTime, $to: DateTime) {
@@ -61,7 +64,24 @@ async def test_a_spend_and_its_repetition_and_a_refused_one(http: HttpClient, pe
         ("spend_points", "INSUFFICIENT_POINTS"),
     ]
     assert {(row["actor"], row["member_id"]) for row in rows} == {("staff-1", member.id)}
-    assert rows[0]["subjects"] == {"member_id": str(member.id), "program": "default"}
+    of_member = {"member_id": str(member.id), "program": "default"}
+    transfer = await db.fetch_value("SELECT id FROM transfers WHERE member_id = $1 AND kind = 'SPEND'", member.id)
+    done = of_member | {"transfer_id": str(transfer)}
+    assert [row["subjects"] for row in rows] == [done, done, of_member, of_member]
+
+
+async def test_what_a_command_makes_is_told_too(http: HttpClient, people: People) -> None:
+    store = {"program": "default", "code": "by-the-lake", "name": "West Lake"}
+    given = {"CreateApiKey": keys.NEW, "CreateWebhookEndpoint": ENDPOINT, "CreateStore": store}
+    async with recording(via="HTTP") as rows:
+        for name, what in given.items():
+            field = name[0].lower() + name[1:]
+            asked = f"mutation ($input: {name}Input!) {{ {field}(input: $input) {{ __typename }} }}"
+            await http.ask(asked, {"input": what}, token=people.admin)
+    made = [(row["command"], UUID(row["subjects"]["id"])) for row in rows]
+    for (command, made_id), table in zip(made, ("api_keys", "webhook_endpoints", "stores"), strict=True):
+        found = await db.fetch_value(f"SELECT id FROM {table} WHERE id = $1", made_id)  # noqa: S608 -- ours
+        assert found == made_id, command
 
 
 async def test_the_code_is_the_one_that_the_caller_was_told(http: HttpClient, people: People) -> None:
@@ -145,7 +165,9 @@ async def test_each_filter_and_all_pages(http: HttpClient, people: People) -> No
     assert everything[-1]["subjects"] == [
         {"name": "memberId", "value": member.gid},
         {"name": "program", "value": "default"},
+        {"name": "transferId", "value": everything[-1]["subjects"][-1]["value"]},
     ]
+    assert parts_of_id(everything[-1]["subjects"][-1]["value"]) is not None
     assert everything[-1]["memberId"] == member.gid
     window = {"from": began.isoformat(), "to": ended.isoformat()}
     for wanted, expected in (

@@ -63,7 +63,7 @@ class Entry:
         self.task = asyncio.current_task()
 
     def learn(self, answer: object) -> None:
-        """Take from an answer whom it was about, and whether it was given before; from a refusal, its code."""
+        """Take from an answer whom it was about, what it made and whether it was given before; a refusal's code."""
         if isinstance(answer, Refusal):
             self.result = answer.code
             return
@@ -72,6 +72,10 @@ class Entry:
             self.member_id = member_id
         if getattr(answer, "replayed", False):
             self.result = REPLAYED
+        for name in ("id", "transfer_id"):  # of what it has made, where its arguments do not name that
+            made = getattr(answer, name, None)
+            if isinstance(made, UUID) and made not in (*self.subjects.values(), self.member_id):
+                self.subjects.setdefault(name, made)
 
     def values(self) -> tuple[object, ...]:
         """The row, as INSERT takes it."""

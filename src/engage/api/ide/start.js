@@ -28,9 +28,11 @@ query Programs {
   const showBearer = () => {
     const text = token.value;
     const claims = Connection.claims(text);
+    const isKey = text.startsWith("engage_");
     const expired = claims !== null && claims.exp * 1000 < Date.now();
-    bearer.className = text && (claims === null || expired) ? "bad" : "";
+    bearer.className = text && !isKey && (claims === null || expired) ? "bad" : "";
     if (!text) bearer.textContent = "no token";
+    else if (isKey) bearer.textContent = "API key";
     else if (claims === null) bearer.textContent = "not a token";
     else if (expired) bearer.textContent = `${claims.role} · expired`;
     else bearer.textContent = `${claims.role} · ${claims.sub} · until ${new Date(claims.exp * 1000).toLocaleString()}`;

@@ -11,7 +11,8 @@ BEGIN
   IF e.id IS NULL OR p_answer ? 'refusal' THEN RETURN p_answer; END IF;
   INSERT INTO audit_log (id, at, actor, role, via, command, subjects, member_id, result, request_id, address,
                          credential)
-    VALUES (e.id, e.at, e.actor, e.role, e.via, e.command, e.subjects,
+    VALUES (e.id, e.at, e.actor, e.role, e.via, e.command,
+            jsonb_strip_nulls(jsonb_build_object('transfer_id', p_answer -> 'transfer_id')) || e.subjects,
             coalesce((p_answer ->> 'member_id')::uuid, e.member_id),
             CASE WHEN (p_answer ->> 'replayed')::boolean THEN 'REPLAYED' ELSE 'OK' END, e.request_id, e.address,
             e.credential);

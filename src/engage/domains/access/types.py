@@ -53,6 +53,11 @@ class WithSecret:
     key: KeyRecord
     secret: str
 
+    @property
+    def id(self) -> UUID:
+        """The key's."""
+        return self.key.id
+
 
 @dataclass(frozen=True, slots=True)
 class RevocationRecord:

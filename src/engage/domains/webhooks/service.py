@@ -48,6 +48,11 @@ class WithSecret:
     endpoint: WebhookRecord
     secret: str
 
+    @property
+    def id(self) -> UUID:
+        """The endpoint's."""
+        return self.endpoint.id
+
 
 @db.recorded
 @named("create_webhook_endpoint")
