@@ -31,10 +31,13 @@ Before = Annotated[
 ]
 
 
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
 def global_id(kind: str, local: UUID) -> strawberry.ID:
     """An id that is unique over all types; opaque to clients."""
-    coded = base64.b64encode(f"{kind}:".encode() + local.bytes, b"-_")
-    return strawberry.ID(coded.rstrip(b"=").decode())
+    coded = binascii.b2a_base64(f"{kind}:".encode() + local.bytes, newline=False)
+    return strawberry.ID(coded.translate(_URL_SAFE, b"=").decode())
 
 
 def parts_of_id(given: str) -> tuple[str, UUID] | None:

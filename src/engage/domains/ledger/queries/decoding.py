@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from engage.base.ids import read_id
 from engage.base.readings import moment_of
 from engage.domains.ledger.queries.records import DebtRecord, EntryRecord, LinkedTransfer, LotLink, TopUpRecord
 from engage.domains.ledger.types import (
@@ -31,7 +32,7 @@ def balance_of(value: dict[str, int]) -> Balance:
 
 def id_of(value: str | None) -> UUID | None:
     """An id, where there is one."""
-    return None if value is None else UUID(value)
+    return None if value is None else read_id(value)
 
 
 def transfer_of(row: list[Any]) -> TransferRecord:
@@ -39,7 +40,7 @@ def transfer_of(row: list[Any]) -> TransferRecord:
     transfer_id, kind, amount, reason, cause_type, cause_id, posted_at, balance_after, version, *others = row
     reverses_id, refers_id, member_id, program, currency, money = others
     return TransferRecord(
-        id=UUID(transfer_id),
+        id=read_id(transfer_id),
         kind=TransferKind(kind),
         amount=amount,
         reason=reason,
@@ -49,7 +50,7 @@ def transfer_of(row: list[Any]) -> TransferRecord:
         version=version,
         reverses_id=id_of(reverses_id),
         refers_id=id_of(refers_id),
-        member_id=UUID(member_id),
+        member_id=read_id(member_id),
         program=program,
         currency=CurrencyKind(currency),
         money=money,
@@ -60,11 +61,11 @@ def link_of(row: list[Any]) -> LinkedTransfer:
     """Another transfer, from `engage.ledger_transfer_link`."""
     transfer_id, kind, amount, posted_at, member_id, program, currency = row
     return LinkedTransfer(
-        id=UUID(transfer_id),
+        id=read_id(transfer_id),
         kind=TransferKind(kind),
         amount=amount,
         posted_at=datetime.fromisoformat(posted_at),
-        member_id=UUID(member_id),
+        member_id=read_id(member_id),
         program=program,
         currency=CurrencyKind(currency),
     )
@@ -81,8 +82,8 @@ def hold_of(row: list[Any]) -> HoldRecord:
     hold_id, member_id, purpose, state, amount, remaining, deadline, created_at, closed_at, *where = row
     program, currency, money = where
     return HoldRecord(
-        id=UUID(hold_id),
-        member_id=UUID(member_id),
+        id=read_id(hold_id),
+        member_id=read_id(member_id),
         purpose=HoldPurpose(purpose),
         state=HoldState(state),
         amount=amount,
@@ -100,10 +101,10 @@ def gift_of(row: list[Any]) -> GiftRecord:
     """A gift, from `engage.ledger_gift_row`."""
     gift_id, program, sender_id, recipient_id, amount, fee, state, message, deadline, created_at, decided_at = row
     return GiftRecord(
-        id=UUID(gift_id),
+        id=read_id(gift_id),
         program=program,
-        sender_id=UUID(sender_id),
-        recipient_id=UUID(recipient_id),
+        sender_id=read_id(sender_id),
+        recipient_id=read_id(recipient_id),
         amount=amount,
         fee=fee,
         state=GiftState(state),
@@ -119,8 +120,8 @@ def top_up_of(row: list[Any]) -> TopUpRecord:
     top_up_id, member_id, program, money, amount, bonus, refunded, channel, store, reference, *moments = row
     paid_at, created_at = moments
     return TopUpRecord(
-        id=UUID(top_up_id),
-        member_id=UUID(member_id),
+        id=read_id(top_up_id),
+        member_id=read_id(member_id),
         program=program,
         money=money,
         amount=amount,
@@ -137,10 +138,10 @@ def top_up_of(row: list[Any]) -> TopUpRecord:
 def debt_of(row: list[Any]) -> DebtRecord:
     """A debt."""
     debt_id, amount, remaining, forgiven, created_at = row
-    return DebtRecord(UUID(debt_id), amount, remaining, forgiven, datetime.fromisoformat(created_at))
+    return DebtRecord(read_id(debt_id), amount, remaining, forgiven, datetime.fromisoformat(created_at))
 
 
 def lot_link_of(row: list[Any]) -> LotLink:
     """A lot at the other end, from `engage.ledger_lot_link`."""
     lot_id, amount, source = row
-    return LotLink(UUID(lot_id), amount, link_of(source))
+    return LotLink(read_id(lot_id), amount, link_of(source))

@@ -9,6 +9,7 @@ from uuid import UUID
 from engage.base import clock
 from engage.base.actor import READING_ROLES, Actor, Scope, require
 from engage.base.errors import InvalidInput
+from engage.base.ids import read_id
 from engage.base.listings import OwnedListing
 from engage.base.paging import LAST_ID, NO_ID, Order
 from engage.base.readings import Read, Reading, read_alone, there
@@ -48,7 +49,7 @@ def _details(value: dict[str, Any]) -> TransferDetails:
 
 def _share(row: list[Any]) -> LotShare:
     number, lot_id, amount, held = row
-    return LotShare(number, UUID(lot_id), amount, held)
+    return LotShare(number, read_id(lot_id), amount, held)
 
 
 def _share_key(share: LotShare) -> tuple[int, UUID]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from engage.base import clock
 from engage.base.actor import READING_ROLES, Actor, Scope, require
+from engage.base.ids import read_id
 from engage.base.listings import OwnedListing
 from engage.base.paging import NEWEST_FIRST, OLDEST_FIRST, Order, Page, Window
 from engage.base.readings import Read, Reading, moment_of, read_alone, there
@@ -21,8 +22,8 @@ def _lot(row: list[Any]) -> LotRecord:
     lot_id, member_id, program, currency, money, state, amount, remaining, held, *more = row
     earned_at, usable_at, expires_at, hops, source = more
     return LotRecord(
-        id=UUID(lot_id),
-        member_id=UUID(member_id),
+        id=read_id(lot_id),
+        member_id=read_id(member_id),
         program=program,
         currency=CurrencyKind(currency),
         money=money,
@@ -42,7 +43,7 @@ def _move(row: list[Any]) -> LotMove:
     number, transfer_id, kind, reason, amount, held, posted_at = row
     return LotMove(
         number=number,
-        transfer_id=UUID(transfer_id),
+        transfer_id=read_id(transfer_id),
         kind=TransferKind(kind),
         reason=reason,
         amount=amount,
