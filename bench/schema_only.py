@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 import orjson
 
@@ -19,9 +20,13 @@ from bench.harness import Environment, Row, alternate, console, free_port
 from bench.load import Load, post
 from engage.api.budget.limiter import Limiter
 from engage.api.context import Context
+from engage.api.node_kinds import KINDS, Node
+from engage.api.programs import Place
+from engage.api.relay import global_id
 from engage.api.schema import Faulty, build_schema
 from engage.base import crypto
 from engage.base.actor import Role
+from engage.base.ids import new_id
 from engage.base.settings import Settings
 from engage.realtime.broker import Broker
 from engage.realtime.hub import Hub
@@ -29,6 +34,9 @@ from engage.realtime.hub import Hub
 SECONDS = 2.0
 BAR = 0.6
 BATCH = 50  # executions between two looks at the clock
+
+
+CHANNEL = Place(id=global_id("Channel", new_id()), code="till", name="Till")
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,14 @@ QUERIES = (
 )
 
 
+NODE = Query(
+    "node",
+    f'{{ node(id: "{CHANNEL.id}") {{ __typename id ... on Place {{ code name }} }} }}',
+    b'"code":"till"',
+    development=False,
+)
+
+
 async def run(environment: Environment) -> list[Row]:
     """Two rows a query: over HTTP, and in memory."""
     config = await environment.settings()
@@ -60,8 +76,13 @@ async def run(environment: Environment) -> list[Row]:
         for query in QUERIES:
             mode = {"development": query.development, "metrics_port": free_port()}
             rows.append(await _over_http(environment, config.model_copy(update=mode), bare, query))
-    rows += [await _in_memory(config, query) for query in QUERIES]
+    KINDS["Channel"] = _kept  # read from memory in both, so that the executors alone differ
+    rows += [await _in_memory(config, query) for query in (*QUERIES, NODE)]
     return rows
+
+
+async def _kept(_context: Context, _channel_id: UUID) -> Node:
+    return CHANNEL
 
 
 async def _over_http(environment: Environment, config: Settings, bare: int, query: Query) -> Row:
@@ -113,8 +134,11 @@ async def _in_memory(config: Settings, query: Query) -> Row:
         await schema.admit(operation, None, context)
         return {"data": (await schema.run(operation, None, context))["data"]}
 
+    known = crypto.read_token(config, token)
+
     async def execute_bare() -> object:
-        return {"data": (await bare.execute(query.text)).data}
+        context = Context(known, hub, config, limiter, "here")
+        return {"data": (await bare.execute(query.text, context_value=context)).data}
 
     answers = await execute(), await execute_bare()
     if answers[0] != answers[1]:
