@@ -318,3 +318,16 @@ async def test_revocations_are_forgotten_when_nothing_they_are_about_holds() -> 
 async def _kept(key_id: UUID) -> int:
     found: int = await db.fetch_value("SELECT count(*) FROM revocations WHERE value = $1", str(key_id))
     return found
+
+
+async def test_what_a_later_release_revokes_in_another_way_hides_nothing(gateway: Gateway) -> None:
+    await db.execute(
+        "INSERT INTO revocations (id, mark, value, revoked_at, revoked_by, keep_until)"
+        " VALUES (engage.uuid7($1), 'DEVICE', 'phone-1', $1, 'later', $1 + interval '1 day')",
+        clock.now(),
+    )
+    token = gateway.token(Role.STAFF)
+    await service.revoke_tokens(SYSTEM, token_id=claims_of(token)["jti"])
+    async with another_gate(gateway) as gate:
+        with pytest.raises(Unauthenticated, match="revoked"):
+            await gate.admit(token)

@@ -1,8 +1,7 @@
 """Who is let in: bearers of tokens and of API keys, unless what they come with was revoked.
 
 Each gateway has one. It looks for new revocations every second, so that what was revoked by way of any gateway, or by
-the command line, is refused by all of them within a second or two; and it ends what is open, as
-sockets are.
+the command line, is refused by all of them within a second or two; and it ends what is open, as sockets are.
 """
 
 from __future__ import annotations
@@ -130,13 +129,10 @@ class Gate:
             await self._look()
             if asyncio.get_running_loop().time() > self._noted_at + NOTE_USED_S:
                 await self._note_used()
-        except (
-            asyncpg.PostgresError,
-            *db.OUTAGES,
-            OSError,
-            Unavailable,
-        ) as error:
+        except (asyncpg.PostgresError, *db.OUTAGES, OSError, Unavailable) as error:
             logger.warning("access.revocations_not_seen", error=type(error).__name__)
+        except Exception:  # whatever it was: nobody else looks, so this goes on
+            logger.exception("access.revocations_not_seen")
 
     async def _look(self) -> None:
         now, moment = asyncio.get_running_loop().time(), clock.now()
