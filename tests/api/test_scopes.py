@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from datetime import timedelta
 
+import jwt
 import pytest
 from graphql import GraphQLObjectType
 
@@ -164,3 +165,15 @@ async def test_words_that_are_no_scope_open_nothing(
     )
     assert (await http.ask(PROFILE, {"id": member.gid}, token=token)).code == "FORBIDDEN"
     assert (await http.ask("{ channels { code } }", token=token)).data
+
+
+async def test_scopes_come_as_a_list_too(gateway: Gateway, http: HttpClient, people: People) -> None:
+    member = await people.new()
+    made = issue_token(gateway.config, Role.STAFF, subject="one", valid_for=timedelta(hours=1))
+    claims = jwt.decode(made, options={"verify_signature": False}) | {"scope": ["members:read", "openid"]}
+    token = jwt.encode(claims, gateway.config.jwt_secret.get_secret_value(), algorithm="HS256")
+    assert (await http.ask(PROFILE, {"id": member.gid}, token=token)).data["member"]["masked"]
+    refused = await http.ask(
+        "query ($id: ID!) { holds(memberId: $id, first: 1) { totalCount } }", {"id": member.gid}, token=token
+    )
+    assert refused.code == "FORBIDDEN"

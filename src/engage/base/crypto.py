@@ -104,7 +104,14 @@ def read_signed(config: Settings, token: str, key: str | PyJWK, algorithm: str) 
         grant = _verified(token, key, algorithm, config.jwt_issuer, config.jwt_audience, config.jwt_leeway_s)
     except jwt.ExpiredSignatureError as error:
         raise Unauthenticated(EXPIRED) from error
-    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, OverflowError) as error:
+    except (
+        jwt.InvalidTokenError,
+        KeyError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        OSError,
+    ) as error:  # times too large
         raise Unauthenticated(NOT_VALID) from error
     if clock.now() > grant.holds_until + timedelta(seconds=config.jwt_leeway_s):
         raise Unauthenticated(EXPIRED)
@@ -132,12 +139,23 @@ def _verified(token: str, key: str | PyJWK, algorithm: str, issuer: str, audienc
 
 
 def _bearer(claims: dict[str, Any]) -> Actor:
+    """Who a token says it is of. Raises ValueError for claims that are none."""
     member, scope = claims.get("member"), claims.get("scope")
     role = Role(claims["role"])
-    confined_to = None if scope is None else scopes_of(role, scope.split())
+    if not isinstance(member, str | None):
+        raise ValueError("the member is no text")  # noqa: TRY004 -- a token that will not do, as others
+    confined_to = None if scope is None else scopes_of(role, _words(scope))
     actor = Actor(claims["sub"], role, UUID(member) if member else None, confined_to)
     if (role is Role.MEMBER) != (actor.member_id is not None):
         raise ValueError("role and member do not fit together")
     if len(actor.id) > SUBJECT_LENGTH_MAX:
         raise ValueError("the subject is too long")
     return actor
+
+
+def _words(scope: object) -> list[str]:
+    """The words of a claim: a text with spaces (RFC 8693), or a list, as some providers write it."""
+    words = scope.split() if isinstance(scope, str) else scope
+    if isinstance(words, list) and all(isinstance(word, str) for word in words):
+        return words
+    raise ValueError("the scope is neither text nor texts")
