@@ -47,11 +47,15 @@ MUTATION: Final = 10
 SUBSCRIPTION: Final = 10
 INTROSPECTION: Final = 100
 """`__schema` and `__type`: no rows are read, but a great deal is said."""
+COUNT: Final = 10
+"""The total of a list, for which up to 10,000 rows are counted."""
 LIST_ASSUMED: Final = 10
 """Rows of a list that has a bound of its own and no argument that tells how many."""
 PAGE_MAX: Final = 100
 
+TOTAL: Final = "totalCount"
 PAGED_BY: Final = ("first", "last")
+CONNECTION: Final = "Connection"
 WRAPPED_IN: Final = ("Edge", "PageInfo")
 """How the names of those objects end which only hold a page together."""
 
@@ -112,11 +116,16 @@ class _Pricing:
         if definition is None:
             return each or 0
         named = get_named_type(definition.type)
+        if name == TOTAL and parent.name.endswith(CONNECTION):
+            return COUNT
         if is_leaf_type(named):
             return each or 0
         own_page = self._page(definition, nodes[0])
         if not is_list_type(get_nullable_type(definition.type)):
-            return self._objects(named, nodes, own_page, each)
+            price = self._objects(named, nodes, own_page, each)
+            if own_page is not None and named.name.endswith(CONNECTION):
+                price = largest([total([OBJECT, own_page]), price])  # its rows are read, whatever is shown of them
+            return price
         rows = own_page or page or self._length(definition, nodes[0])
         return times(rows, self._objects(named, nodes, None, each))
 
