@@ -39,6 +39,7 @@ from engage.wiring import connected, warn_of_rights
 READY_TIMEOUT_S = 2.0
 
 REQUESTS = Counter("engage_requests", "GraphQL requests over HTTP, by status.", ["status"], registry=REGISTRY)
+SOCKETS = Gauge("engage_sockets", "Websockets that are open.", registry=REGISTRY)
 SUBSCRIPTIONS = Gauge("engage_subscriptions", "Subscriptions that are open.", registry=REGISTRY)
 
 
@@ -131,7 +132,8 @@ def create_app(config: Settings) -> Starlette:
     """
     gateway = Gateway(config)
     shared = (gateway.schema, config, gateway.hub, gateway.documents, gateway.gate, gateway.limiter)
-    over_http = GraphQLOverHTTP(*shared)
+    over_http, over_sockets = GraphQLOverHTTP(*shared), GraphQLOverWebSocket(*shared)
+    SOCKETS.set_function(lambda: len(over_sockets.open))
 
     async def respond(request: Request) -> Response:
         response = await over_http.respond(request)
@@ -141,7 +143,7 @@ def create_app(config: Settings) -> Starlette:
     return Starlette(
         routes=[
             Route("/graphql", respond, methods=["GET", "POST"]),
-            WebSocketRoute("/graphql", GraphQLOverWebSocket(*shared)),
+            WebSocketRoute("/graphql", over_sockets),
             Route("/graphql/ide/{digest}/{name}", over_http.ide.file),
             Route("/healthz", gateway.healthz),
             Route("/readyz", gateway.readyz),
