@@ -238,7 +238,7 @@ async def test_a_flood_of_messages_closes_its_socket_alone(gateway: Gateway, ope
         watching = await other.start(WATCH, {"id": member.gid})
         await watching.data()
         with suppress(ConnectionClosed):
-            for _ in range(2 * sockets.MESSAGES_AT_ONCE):
+            for _ in range(2 * int(sockets.MESSAGES.size)):
                 await opened.send({"type": "ping"})
         closed = await opened.end()
         assert (closed.code, closed.reason) == (1008, "Too many messages")

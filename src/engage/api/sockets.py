@@ -23,6 +23,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, PingMessage, SubscribeMessage
 
 from engage.api.browsers import allowed_origins
+from engage.api.budget.buckets import Rate, take
 from engage.api.budget.limiter import Limiter
 from engage.api.budget.open_sockets import OpenSockets
 from engage.api.budget.refusals import RateLimited
@@ -40,9 +41,8 @@ from engage.realtime.hub import Hub
 
 INIT_TIMEOUT = timedelta(seconds=10)
 OPERATIONS_MAX = 100
-MESSAGES_AT_ONCE = 1_000
-MESSAGES_A_SECOND = 100
-"""What a socket may send in the long run; a thousand at once when it begins, or was quiet."""
+MESSAGES = Rate(1_000, 100)
+"""What a socket may send: a hundred a second, a thousand at once when it begins, or was quiet."""
 
 CLOSE_NOT_ACCEPTED = 4403
 CLOSE_TRY_LATER = 1013
@@ -96,15 +96,12 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- the library's own
         super().__init__(*args, **kwargs)
-        self._allowed = float(MESSAGES_AT_ONCE)
-        self._counted_at = asyncio.get_running_loop().time()
+        self._full_at = 0.0
 
     async def handle_message(self, message: Message) -> None:
         """Take a message, unless there are too many of them."""
-        now = asyncio.get_running_loop().time()
-        gained = (now - self._counted_at) * MESSAGES_A_SECOND
-        self._allowed, self._counted_at = min(MESSAGES_AT_ONCE, self._allowed + gained) - 1, now
-        if self._allowed < 0:
+        taken, self._full_at = take(MESSAGES, self._full_at, asyncio.get_running_loop().time(), need=1.0)
+        if not taken:
             await self.websocket.close(CLOSE_FLOOD, "Too many messages")
             return
         await super().handle_message(message)

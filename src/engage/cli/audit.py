@@ -10,10 +10,10 @@ import typer
 
 from engage.base.actor import SYSTEM, Role
 from engage.base.audit_log import AuditFilter, AuditRecord, list_audit
-from engage.base.errors import InvalidInput
 from engage.base.paging import PAGE_SIZE_MAX, Window
 from engage.cli.connecting import with_database
-from engage.cli.environment import configured, console, errors, fail
+from engage.cli.environment import configured, console, errors
+from engage.cli.ids import typed_id
 from engage.cli.job_tables import columns
 from engage.cli.printing import print_json, print_lines, table_width
 
@@ -88,16 +88,4 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 
 def _member(given: str) -> UUID:
-    """A member's id as the database or as the API has it."""
-    try:
-        return UUID(given)
-    except ValueError:
-        pass
-    import strawberry  # noqa: PLC0415 -- GraphQL takes a second to load, and ids of the API alone need it
-
-    from engage.api.relay import local_id  # noqa: PLC0415 -- the same
-
-    try:
-        return local_id("Member", strawberry.ID(given), path=["memberId"])
-    except InvalidInput:
-        fail(f"{given!r} is no member's id; take one from the API or from `engage audit list --json`.", 2)
+    return typed_id("Member", given, "member's id; take one from the API or from `engage audit list --json`.")

@@ -12,10 +12,10 @@ import typer
 
 from engage.base import clock
 from engage.base.actor import SYSTEM
-from engage.base.errors import InvalidInput
 from engage.base.paging import Window
 from engage.cli.connecting import with_database
 from engage.cli.environment import configured, console, errors, fail
+from engage.cli.ids import typed_id
 from engage.cli.job_results import Results, print_results
 from engage.cli.job_sheet import hints_for, sheet_of
 from engage.cli.job_tables import notes_of_lanes, table_of_jobs, table_of_lanes, table_of_schedules
@@ -252,19 +252,7 @@ async def _of_known(kind: str, target: str | None, work: Coroutine[Any, Any, T])
 
 
 def _id(given: str) -> UUID:
-    """An id as the database or as the API has it. Ends the program for what is neither."""
-    try:
-        return UUID(given)
-    except ValueError:
-        pass
-    import strawberry  # noqa: PLC0415 -- GraphQL takes a second to load, and ids of the API alone need it
-
-    from engage.api.relay import local_id  # noqa: PLC0415 -- the same
-
-    try:
-        return local_id("Job", strawberry.ID(given), path=["id"])
-    except InvalidInput:
-        fail(f"{given!r} is no job's id; take one from `engage jobs list`, or the `id` that the API answers.", 2)
+    return typed_id("Job", given, "job's id; take one from `engage jobs list`, or the `id` that the API answers.")
 
 
 def _named(kind: str, target: str) -> str:

@@ -6,14 +6,12 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-import strawberry
 import typer
 
-from engage.api.relay import local_id
 from engage.base import crypto
 from engage.base.actor import Role, Scope
-from engage.base.errors import InvalidInput
 from engage.cli.environment import configured, fail
+from engage.cli.ids import typed_id
 
 
 def token(
@@ -45,12 +43,4 @@ def token(
 
 
 def _member_id(given: str) -> UUID:
-    """A member's id as the database or as the API has it."""
-    try:
-        return UUID(given)
-    except ValueError:
-        pass
-    try:
-        return local_id("Member", strawberry.ID(given), path=["member"])
-    except InvalidInput:
-        fail(f"{given!r} is no member's id; take the `id` that the API answers, or a UUID.")
+    return typed_id("Member", given, "member's id; take the `id` that the API answers, or a UUID.", 1)

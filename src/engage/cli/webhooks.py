@@ -10,12 +10,12 @@ from uuid import UUID
 import typer
 
 from engage.base.actor import SYSTEM
-from engage.base.errors import InvalidInput
 from engage.base.paging import PAGE_SIZE_MAX, Window
 from engage.base.sealing import CannotUnseal
 from engage.base.settings import settings
 from engage.cli.connecting import with_database
 from engage.cli.environment import configured, console, fail
+from engage.cli.ids import typed_id
 from engage.cli.job_tables import columns
 from engage.cli.printing import print_lines, table_width
 from engage.domains.webhooks import queries, service
@@ -138,16 +138,4 @@ def _moment(given: str | None) -> datetime | None:
 
 
 def _id(given: str) -> UUID:
-    """An endpoint's id as the database or as the API has it."""
-    try:
-        return UUID(given)
-    except ValueError:
-        pass
-    import strawberry  # noqa: PLC0415 -- GraphQL takes a second to load, and ids of the API alone need it
-
-    from engage.api.relay import local_id  # noqa: PLC0415 -- the same
-
-    try:
-        return local_id("WebhookEndpoint", strawberry.ID(given), path=["id"])
-    except InvalidInput:
-        fail(f"{given!r} is no endpoint's id; take one from `engage webhooks list`.", 2)
+    return typed_id("WebhookEndpoint", given, "endpoint's id; take one from `engage webhooks list`.")
